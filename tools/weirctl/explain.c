@@ -156,6 +156,9 @@ static void tell_explanation(const struct call *call, const struct answer *answe
     }
     print_candidates(explanation);
     print_fact("pick", "%s", json_text(explanation, "pick", "none"));
+    if (json_text(explanation, "shadow_pick", NULL) != NULL) {
+        print_fact("its shadow's", "%s", json_text(explanation, "shadow_pick", "none"));
+    }
     if (cJSON_IsObject(json_at(explanation, "answer"))) {
         print_fact("answer", "%.0f, %s", json_number(explanation, "answer.status"),
                    json_text(explanation, "answer.reason", ""));

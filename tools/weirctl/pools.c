@@ -19,6 +19,7 @@ static void add_up(struct table *table, const cJSON *pool)
 static const struct column pool_columns[] = {
     {"POOL", SHOW_TEXT, "name", NULL},
     {"POLICY", SHOW_TEXT, "policy", NULL},
+    {"SHADOW", SHOW_TEXT, "shadow.balancer", NULL},
     {"STICKY", SHOW_TEXT, "sticky", NULL},
     {"CHECK", SHOW_TEXT, "health_check", NULL},
     {"PROTOCOL", SHOW_TEXT, "protocol", NULL},
@@ -114,6 +115,62 @@ static void print_servers(const cJSON *servers, bool unhealthy)
     table_print(&table);
 }
 
+/* ---- a pool's shadow ---- */
+
+/* Of all picks for which it was asked, or all that it answered. */
+static void add_share(struct table *table, const cJSON *server, const char *of)
+{
+    double all = json_number(server, "all");
+    double value = json_number(server, of);
+    table_number(table, all > 0 ? value * 100 / all : NAN, 1);
+}
+
+static void add_picked(struct table *table, const cJSON *server)
+{
+    add_share(table, server, "picked");
+}
+
+static void add_chosen(struct table *table, const cJSON *server)
+{
+    add_share(table, server, "chosen");
+}
+
+static const struct column shadow_columns[] = {
+    {"SERVER", SHOW_TEXT, "id", NULL},
+    {"PICKED %", SHOW_COUNT, NULL, add_picked},
+    {"BY SHADOW %", SHOW_COUNT, NULL, add_chosen},
+    {"IN FLIGHT", SHOW_COUNT, "in_flight", NULL},
+    {"PREDICTED", SHOW_COUNT, "predicted_in_flight", NULL},
+    {"WAIT ms", SHOW_MS, "wait_ms", NULL},
+    {"PREDICTED ms", SHOW_MS, "predicted_wait_ms", NULL},
+};
+
+static void print_shadow(const cJSON *shadow)
+{
+    double asked = json_number(shadow, "asked");
+    double wait = json_number(shadow, "wait_ms");
+    struct table *table = TABLE_NEW(shadow_columns);
+    cJSON *each = NULL;
+
+    print_fact("shadow", "%s%s: asked for %.0f picks, agrees with %.1f %%, names nobody for %.0f",
+               json_text(shadow, "balancer", "?"),
+               json_true(shadow, "out") ? ", which is out and not asked" : "", asked,
+               asked > 0 ? json_number(shadow, "agreed") * 100 / asked : 0,
+               json_number(shadow, "none"));
+    if (isfinite(wait)) {
+        print_fact("wait",
+                   "%.2f ms to the first byte where requests go, %.2f ms where it sends them", wait,
+                   json_number(shadow, "predicted_wait_ms"));
+    }
+    cJSON_ArrayForEach(each, json_at(shadow, "servers"))
+    {
+        cJSON_AddNumberToObject(each, "all", asked);
+        table_row(table, each);
+    }
+    table_print(&table);
+    putchar('\n');
+}
+
 enum outcome run_pools(struct call *call)
 {
     struct answer answer;
@@ -140,6 +197,9 @@ enum outcome run_pools(struct call *call)
             print_counts("protocols", json_at(answer.json, "totals.protocols"));
             print_counts("gRPC", json_at(answer.json, "totals.grpc"));
             putchar('\n');
+            if (cJSON_IsObject(json_at(answer.json, "shadow"))) {
+                print_shadow(json_at(answer.json, "shadow"));
+            }
             print_servers(json_at(answer.json, "servers"), false);
         }
     }

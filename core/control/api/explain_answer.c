@@ -386,12 +386,17 @@ static void explain_pick(struct explain *explain, struct generation *g)
     }
     cJSON *candidates = list_candidates(explain, local); /* a pick moves the balancer on */
     struct server_local *chosen = pool_would_pick(local, &explain->stream.attempt, &session);
+    const struct server_local *shadow =
+        chosen != NULL && (session == NULL || chosen->server != session)
+            ? pool_shadow_would_pick(local, &explain->stream.attempt)
+            : NULL; /* it has no say in sessions */
     bool named = explain->stream.attempt.sticky_id != WEIR_NO_SERVER;
     bool kept = session != NULL && chosen != NULL && chosen->server == session;
     tell_sticky(explain, sticky_out ? "out" : !named ? "none" : kept ? "known" : "lost", session);
     tell_balancer(explain, local->own.balancer);
     cJSON_AddItemToObject(explain->answer, "candidates", candidates);
     json_set(explain->answer, "pick", chosen != NULL ? chosen->server->name : NULL);
+    json_set(explain->answer, "shadow_pick", shadow != NULL ? shadow->server->name : NULL);
     if (chosen == NULL && pool_local_has_untried(local, &explain->stream.attempt.tried)) {
         set_answer(explain, 503, "queued: all that could serve are busy, and then queue_timeout");
     } else if (chosen == NULL) {
@@ -420,7 +425,7 @@ void explain_answer(struct explain *explain, struct generation *g)
     if (!cJSON_HasObjectItem(explain->protocol, "server")) {
         json_set(explain->protocol, "server", NULL);
     }
-    static const char *const always[] = {"pool", "pick", "balancer", "answer"};
+    static const char *const always[] = {"pool", "pick", "shadow_pick", "balancer", "answer"};
     for (size_t i = 0; i < ARRAY_COUNT(always); i++) {
         if (!cJSON_HasObjectItem(explain->answer, always[i])) {
             json_set(explain->answer, always[i], NULL);

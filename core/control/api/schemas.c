@@ -66,6 +66,23 @@
     ",'max_error_ratio':" NUMBER ",'max_latency_ratio':" NUMBER                                   \
     ",'pools':{'type':'array','description':'While it is tried: what both do.','items':"          \
     "{'type':'object','properties':{'pool':" TEXT ",'old':" ARM ",'new':" ARM "}}}}}"
+#define SHADOW                                                                                     \
+    "{'type':['object','null'],'description':'A balancer that is asked and not obeyed; null: "     \
+    "there is none.','properties':{'balancer':" TEXT                                               \
+    ",'out':{'type':'boolean','description':'It is "                                               \
+    "not asked for now, for too many strikes or in quarantine.'},'since':" TIME                    \
+    ",'asked':{'type':'integer','minimum':0,'description':'Picks of the pool balancer for which "  \
+    "it was asked as well.'},'agreed':{'type':'integer','minimum':0,'description':'It chose the "  \
+    "same server.'},'none':{'type':'integer','minimum':0,'description':'It chose nobody, or gave " \
+    "a wrong answer.'},'wait_ms':{'type':['number','null'],'description':'Mean over these picks "  \
+    "of the time to the first byte that one waits lately at the server that was picked.'}"         \
+    ",'predicted_wait_ms':{'type':['number','null'],'description':'The same at the server that "   \
+    "the shadow chose, longer in proportion where it would have more requests than it has.'}"      \
+    ",'servers':{'type':'array','items':{'type':'object','properties':{'id':" TEXT                 \
+    ",'picked':" COUNT ",'chosen':{'type':'integer','minimum':0,'description':'By the shadow.'}"   \
+    ",'in_flight':" COUNT                                                                          \
+    ",'predicted_in_flight':{'type':'integer','minimum':0,'description':'If "                      \
+    "the shadow were obeyed.'},'wait_ms':" MAYBE ",'predicted_wait_ms':" MAYBE "}}}}}"
 #define LIST(of)                                                                                  \
     "{'type':'object','required':['entries'],'properties':{'entries':{'type':'array','items':" of \
     "}}}"
@@ -110,7 +127,7 @@ const struct weir_schema answer_schemas[] = {
      ",'policy':" OR_TEXT
      ",'policy_set':{'type':['object','null'],'description':'The balancer that "
      "was set at run time; null: the files say it.','properties':{'balance':" TEXT "," OPTIONS
-     "}},'swap':" LAST_SWAP ",'sticky':" OR_TEXT ",'health_check':" OR_TEXT
+     "}},'swap':" LAST_SWAP ",'shadow':" SHADOW ",'sticky':" OR_TEXT ",'health_check':" OR_TEXT
      ",'protocol':{'enum':['http/1.1','h2','auto'],'description':'What is spoken to its "
      "servers.'},'h2_streams':" COUNT ",'h2_window':" COUNT
      ",'connection_age':{'type':'integer','minimum':0,'description':'Milliseconds; 0: any.'}"
@@ -280,6 +297,8 @@ const struct weir_schema answer_schemas[] = {
      "has no "
      "number, or the server is no candidate. Turns are those of the loop that answers; each worker "
      "keeps its own.'},'score_text':" OR_TEXT "}}},'pick':" OR_TEXT
+     ",'shadow_pick':{'type':['string','null'],'description':'The server that the shadow would "
+     "choose; null: it is not asked, or names nobody.'}"
      ",'answer':{'type':['object','null'],'properties':{'status':" COUNT ",'reason':" TEXT "}}}}"},
     {NULL, NULL},
 };

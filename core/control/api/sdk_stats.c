@@ -6,6 +6,7 @@
  */
 #include "control/api/sdk_stats.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include "module/call.h"
 #include "module/guard.h"
 #include "proxy/plan/trial.h"
+#include "proxy/pool/shadow.h"
 #include "proxy/runtime.h"
 #include "proxy/worker.h"
 
@@ -32,6 +34,7 @@ struct view {
     uint64_t counts[3][HISTOGRAM_BUCKETS];
     double bounds[BOUNDS];
     struct weir_stats_row row;
+    struct weir_shadow_stats shadow;
     uint64_t now_ns;
     bool all;       /* all histograms */
     uint32_t times; /* else `total` of rows of these kinds, as bits */
@@ -177,6 +180,43 @@ static bool show_routes(struct view *view, const struct generation *g)
     return true;
 }
 
+static double seconds(double ms)
+{
+    return ms >= 0 ? ms / 1000 : NAN;
+}
+
+static void view_shadow_of(struct view *view, const struct server *server)
+{
+    struct shadow_choices sum = shadow_sum_of(server);
+
+    view->shadow = (struct weir_shadow_stats){
+        .size = sizeof(view->shadow),
+        .picked = sum.picked,
+        .chosen = sum.chosen,
+        .in_flight = shadow_in_flight(server),
+        .wait = seconds(shadow_wait_ms(&sum)),
+        .predicted_wait = seconds(shadow_predicted_ms(server, &sum)),
+    };
+    view->row.shadow = &view->shadow;
+}
+
+static void view_shadow(struct view *view, const struct pool_plan *plan)
+{
+    struct shadow_counts sum = shadow_sum(plan->pool);
+
+    view->shadow = (struct weir_shadow_stats){
+        .size = sizeof(view->shadow),
+        .out = guard_is_out(plan->shadow->guard),
+        .asked = sum.asked,
+        .agreed = sum.agreed,
+        .none = sum.none,
+        .waits = sum.waits,
+        .wait = (double)sum.wait_us / 1e6,
+        .predicted_wait = (double)sum.predicted_us / 1e6,
+    };
+    view->row.shadow = &view->shadow;
+}
+
 static bool show_server(struct view *view, const struct pool_plan *plan,
                         const struct server *server)
 {
@@ -199,6 +239,9 @@ static bool show_server(struct view *view, const struct pool_plan *plan,
     if (view->row.sticky && view->all) {
         view->row.sessions = sessions_count(server, view->now_ns);
     }
+    if (plan->shadow != NULL) {
+        view_shadow_of(view, server);
+    }
     return view_show(view);
 }
 
@@ -210,6 +253,9 @@ static bool show_pool(struct view *view, const struct pool_plan *plan)
     view->row.servers = (uint32_t)plan->server_count;
     view->row.in_flight = totals_in_flight(plan);
     view->row.servers_up = totals_servers_up(plan);
+    if (plan->shadow != NULL) {
+        view_shadow(view, plan);
+    }
     if (!view_show(view)) {
         return false;
     }

@@ -11,6 +11,7 @@
 
 #include "control/api/show.h"
 #include "control/api/totals.h"
+#include "proxy/pool/shadow.h"
 #include "proxy/upstream/names.h"
 
 static void add_reasons(cJSON *object, const struct traffic *traffic)
@@ -270,6 +271,49 @@ static void add_names(cJSON *object, const struct plane *plane, const struct poo
     }
 }
 
+/* Negative: it is not known. */
+static void set_wait(cJSON *object, const char *name, double ms)
+{
+    json_set_rate(object, name, ms >= 0 ? ms : NAN);
+}
+
+static void add_shadow_server(cJSON *servers, const struct server *server)
+{
+    struct shadow_choices sum = shadow_sum_of(server);
+    cJSON *object = json_append(servers);
+
+    json_set(object, "id", server->name);
+    json_set_number(object, "picked", (double)sum.picked);
+    json_set_number(object, "chosen", (double)sum.chosen);
+    json_set_number(object, "in_flight", totals_server_in_flight(server));
+    json_set_number(object, "predicted_in_flight", shadow_in_flight(server));
+    set_wait(object, "wait_ms", shadow_wait_ms(&sum));
+    set_wait(object, "predicted_wait_ms", shadow_predicted_ms(server, &sum));
+}
+
+static cJSON *show_shadow(const struct pool_plan *plan)
+{
+    if (plan->shadow == NULL) {
+        return cJSON_CreateNull();
+    }
+    struct shadow_counts sum = shadow_sum(plan->pool);
+    cJSON *object = cJSON_CreateObject();
+
+    json_set(object, "balancer", use_name(plan->shadow));
+    cJSON_AddBoolToObject(object, "out", guard_is_out(plan->shadow->guard));
+    json_set_number(object, "since", (double)sum.since_ms);
+    json_set_number(object, "asked", (double)sum.asked);
+    json_set_number(object, "agreed", (double)sum.agreed);
+    json_set_number(object, "none", (double)sum.none);
+    set_wait(object, "wait_ms", shadow_mean_ms(&sum, true));
+    set_wait(object, "predicted_wait_ms", shadow_mean_ms(&sum, false));
+    cJSON *servers = cJSON_AddArrayToObject(object, "servers");
+    for (size_t i = 0; i < plan->server_count; i++) {
+        add_shadow_server(servers, plan->servers[i]);
+    }
+    return object;
+}
+
 cJSON *show_pool(const struct plane *plane, const struct pool_plan *plan)
 {
     struct traffic traffic = pool_total(plan->pool);
@@ -281,6 +325,7 @@ cJSON *show_pool(const struct plane *plane, const struct pool_plan *plan)
     cJSON_AddItemToObject(object, "policy_set", set != NULL ? set : cJSON_CreateNull());
     cJSON *swap = plane->pool_swap != NULL ? plane->pool_swap(plane, plan->pool->name) : NULL;
     cJSON_AddItemToObject(object, "swap", swap != NULL ? swap : cJSON_CreateNull());
+    cJSON_AddItemToObject(object, "shadow", show_shadow(plan));
     json_set(object, "sticky", use_name(plan->sticky));
     json_set(object, "health_check", use_name(plan->health));
     json_set(object, "protocol", pool_protocol_word(plan->settings->protocol));

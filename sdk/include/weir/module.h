@@ -37,7 +37,8 @@
  *                    limit, and its weight without slow start (limit, full_weight in
  *                    weir_candidate); key.h: what tells requests apart; what modules cost
  *                    (weir_stats_modules); hooks without a status tell faults (weir_fault);
- *                    arguments that are numbers (WEIR_ARGUMENT_NUMBER)
+ *                    arguments that are numbers (WEIR_ARGUMENT_NUMBER); what is counted of
+ *                    shadows (shadow in weir_stats_row)
  */
 #ifndef WEIR_MODULE_H
 #define WEIR_MODULE_H

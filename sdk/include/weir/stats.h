@@ -117,6 +117,25 @@ enum weir_stats_state {
     WEIR_STATS_MAINTENANCE = 2,
 };
 
+/** What is counted of a shadow: a balancer of a pool that is asked and not obeyed. Since 1.5. */
+struct weir_shadow_stats {
+    uint32_t size;
+    bool out; /**< pool: it is not asked for now */
+    /* pools */
+    uint64_t asked;  /**< picks of the pool's balancer for which it was asked as well */
+    uint64_t agreed; /**< it chose the same server */
+    uint64_t none;   /**< it chose nobody, or its answer was none */
+    uint64_t waits;  /**< of the picks, those that the two sums below are of */
+    /* servers */
+    uint64_t picked;    /**< by the pool's balancer, when the shadow was asked as well */
+    uint64_t chosen;    /**< by the shadow */
+    uint64_t in_flight; /**< requests that would be there now if it were obeyed */
+    /** Seconds to the first byte. Of a pool: added up over picks, at the servers that were picked,
+     * and at those that the shadow chose. Of a server: now, and if it were obeyed; NAN: not
+     * known. */
+    double wait, predicted_wait;
+};
+
 /** One row. Everything is valid for the visit. What does not belong to the kind is zero. */
 struct weir_stats_row {
     uint32_t size;
@@ -154,6 +173,8 @@ struct weir_stats_row {
     uint64_t reloads, reloads_refused; /**< since the start: that came into force, that did not */
     uint64_t reloaded_wall_ms;         /**< when the last one did; the start: there was none */
     bool reload_refused;               /**< the last one was */
+    /* pools and servers; since 1.5 */
+    const struct weir_shadow_stats *shadow; /**< NULL: the pool has no shadow */
 };
 
 /** false: enough. */
