@@ -241,6 +241,26 @@ static void write_sessions(const struct writing *w, const struct object *object)
     }
 }
 
+/* ---- shadows: pools that have none are left out ---- */
+
+static void write_shadow(const struct writing *w, const struct object *object)
+{
+    if (object->has_shadow) {
+        (w->family->type == COUNTER ? write_counter : write_gauge)(w, object);
+    }
+}
+
+static void write_shadow_wait(const struct writing *w, const struct object *object)
+{
+    const struct weir_shadow_stats *shadow = &object->shadow;
+    bool means = object->kind == WEIR_STATS_POOL || !object->other;
+
+    if (object->has_shadow && means && !isnan(shadow->wait)) {
+        sample(w, object, "choice", "real", shadow->wait);
+        sample(w, object, "choice", "shadow", shadow->predicted_wait);
+    }
+}
+
 /* ---- the process ---- */
 
 static void write_build(const struct writing *w, const struct object *object)
@@ -316,6 +336,7 @@ static void write_process(const struct writing *w, const struct object *object)
 #define GAUGES(member) write_gauge, offsetof(struct object, member)
 #define TIMES(member)  write_histogram, offsetof(struct object, member)
 #define BY(function)   function, 0
+#define SHADOW(member) write_shadow, offsetof(struct object, member)
 
 #define LEVEL(prefix, kind, of)                                                                   \
     {prefix "requests", COUNTER, kind, "Requests " of " that have ended.", COUNTS(requests)},     \
@@ -406,6 +427,20 @@ static const struct family families[] = {
     {"weir_pool_servers", GAUGE, WEIR_STATS_POOL, "Servers of the pool.", GAUGES(servers)},
     {"weir_pool_servers_up", GAUGE, WEIR_STATS_POOL, "Servers that are ready and not down.",
      GAUGES(servers_up)},
+    {"weir_pool_shadow_asked", COUNTER, WEIR_STATS_POOL,
+     "Picks of the pool's balancer for which its shadow was asked as well.", SHADOW(shadow.asked)},
+    {"weir_pool_shadow_agreed", COUNTER, WEIR_STATS_POOL,
+     "Those of them for which the shadow chose the same server.", SHADOW(shadow.agreed)},
+    {"weir_pool_shadow_none", COUNTER, WEIR_STATS_POOL,
+     "Those for which it chose nobody, or gave a wrong answer.", SHADOW(shadow.none)},
+    {"weir_pool_shadow_waits", COUNTER, WEIR_STATS_POOL,
+     "Those that weir_pool_shadow_wait_seconds_total is of.", SHADOW(shadow.waits)},
+    {"weir_pool_shadow_wait_seconds", COUNTER, WEIR_STATS_POOL,
+     "Time to the first byte that one waits lately at the servers that were picked (real), and "
+     "would wait at those that the shadow chose, added up over picks.",
+     BY(write_shadow_wait)},
+    {"weir_pool_shadow_out", GAUGE, WEIR_STATS_POOL,
+     "1 while the shadow is not asked, for too many strikes or in quarantine.", SHADOW(shadow_out)},
 
     LEVEL("weir_server_", WEIR_STATS_SERVER, "by server"),
     {"weir_server_connections", COUNTER, WEIR_STATS_SERVER, "Connections opened to the server.",
@@ -437,6 +472,16 @@ static const struct family families[] = {
      "Limit of requests in flight; 0 is none.", BY(write_limit)},
     {"weir_server_max_connections", GAUGE, WEIR_STATS_SERVER,
      "The same as weir_server_max_requests, by its earlier name.", BY(write_limit)},
+    {"weir_server_shadow_picked", COUNTER, WEIR_STATS_SERVER,
+     "Picks of the pool's balancer for which its shadow was asked as well.", SHADOW(shadow.picked)},
+    {"weir_server_shadow_chosen", COUNTER, WEIR_STATS_SERVER, "Choices of the pool's shadow.",
+     SHADOW(shadow.chosen)},
+    {"weir_server_shadow_requests_in_flight", GAUGE, WEIR_STATS_SERVER,
+     "Requests that would run now if the shadow were obeyed.", SHADOW(shadow.in_flight)},
+    {"weir_server_shadow_wait_seconds", GAUGE, WEIR_STATS_SERVER,
+     "Time to the first byte that one waits lately (real), and would wait if the shadow were "
+     "obeyed.",
+     BY(write_shadow_wait)},
     {"weir_server_sessions", GAUGE, WEIR_STATS_SERVER,
      "About how many sticky sessions had a response of it within five minutes.",
      BY(write_sessions)},

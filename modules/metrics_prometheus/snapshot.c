@@ -146,6 +146,28 @@ static void add_labels(struct snapshot *snapshot, struct object *object, struct 
     object->label_len = out->len - object->label_at;
 }
 
+/* Of the rest above the limit, sums: how long one waits at its servers is unknown then. */
+static void take_shadow(struct object *object, const struct weir_stats_row *row)
+{
+    const struct weir_shadow_stats *from = row->shadow;
+    struct weir_shadow_stats *to = &object->shadow;
+
+    if (row->size < sizeof(*row) || from == NULL) {
+        return;
+    }
+    object->has_shadow = true;
+    object->shadow_out += from->out;
+    to->asked += from->asked;
+    to->agreed += from->agreed;
+    to->none += from->none;
+    to->waits += from->waits;
+    to->picked += from->picked;
+    to->chosen += from->chosen;
+    to->in_flight += from->in_flight;
+    to->wait += from->wait;
+    to->predicted_wait += from->predicted_wait;
+}
+
 static void take_gauges(struct object *object, const struct weir_stats_row *row)
 {
     object->in_flight += row->in_flight;
@@ -210,6 +232,7 @@ static bool take_row(void *arg, const struct weir_stats_row *row)
     }
     add_traffic(taking, object, row->traffic);
     take_gauges(object, row);
+    take_shadow(object, row);
     return true;
 }
 

@@ -41,6 +41,9 @@ struct object {
     uint64_t servers, servers_up;
     bool sticky;
     uint64_t sessions;
+    bool has_shadow;                 /**< the pool, or that of the server */
+    struct weir_shadow_stats shadow; /**< but for `out` */
+    uint64_t shadow_out;
 };
 
 /** Of a module: its own, or what the host has counted of it. */

@@ -4,6 +4,7 @@
  */
 #include "../test_main.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -159,6 +160,59 @@ UNIT_TEST(every_level_has_its_metrics)
     expect_line(body, "weir_metrics_summed{kind=\"server\"} 0");
     ck_assert_ptr_nonnull(strstr(body, "\nprocess_open_fds "));
     expect_none(body, "# EOF");
+    test_end(&f.host);
+}
+
+/* Pools without one have no such series; of those above the limit the counters are summed. */
+UNIT_TEST(shadows_are_told_where_there_are_any)
+{
+    struct weir_shadow_stats of_pool = {.size = sizeof(of_pool),
+                                        .out = true,
+                                        .asked = 10,
+                                        .agreed = 7,
+                                        .none = 1,
+                                        .waits = 8,
+                                        .wait = 0.5,
+                                        .predicted_wait = 0.25};
+    struct weir_shadow_stats of_server = {.size = sizeof(of_server),
+                                          .picked = 4,
+                                          .chosen = 9,
+                                          .in_flight = 3,
+                                          .wait = 0.125,
+                                          .predicted_wait = 0.375};
+    struct weir_shadow_stats unknown = of_server;
+    struct weir_stats_row pool = row(WEIR_STATS_POOL, "web");
+    struct weir_stats_row server = row(WEIR_STATS_SERVER, "web-1");
+    struct fixture f;
+
+    begin(&f, "series_limit = 2");
+    pool.shadow = &of_pool;
+    unknown.wait = unknown.predicted_wait = (double)NAN;
+    add(f.host, WEIR_STATS_PROCESS, "1.2.3");
+    add(f.host, WEIR_STATS_POOL, "plain");
+    weir_test_stats_add(f.host, &pool);
+    for (int i = 0; i < 4; i++) {
+        server.name = str(i == 0 ? "web-1" : i == 1 ? "web-2" : "more");
+        server.shadow = i == 1 ? &unknown : &of_server;
+        weir_test_stats_add(f.host, &server);
+    }
+    const char *body = scrape(&f, NULL);
+    expect_line(body, "weir_pool_shadow_asked_total{pool=\"web\"} 10");
+    expect_line(body, "weir_pool_shadow_agreed_total{pool=\"web\"} 7");
+    expect_line(body, "weir_pool_shadow_none_total{pool=\"web\"} 1");
+    expect_line(body, "weir_pool_shadow_waits_total{pool=\"web\"} 8");
+    expect_line(body, "weir_pool_shadow_wait_seconds_total{pool=\"web\",choice=\"real\"} 0.5");
+    expect_line(body, "weir_pool_shadow_wait_seconds_total{pool=\"web\",choice=\"shadow\"} 0.25");
+    expect_line(body, "weir_pool_shadow_out{pool=\"web\"} 1");
+    expect_none(body, "_shadow_asked_total{pool=\"plain\"}");
+    expect_line(body, "weir_server_shadow_picked_total{pool=\"web\",server=\"web-1\"} 4");
+    expect_line(body, "weir_server_shadow_chosen_total{pool=\"web\",server=\"web-2\"} 9");
+    expect_line(body, "weir_server_shadow_requests_in_flight{pool=\"web\",server=\"web-1\"} 3");
+    expect_line(body, "weir_server_shadow_chosen_total{pool=\"other\",server=\"other\"} 18");
+    expect_line(body, "weir_server_shadow_wait_seconds{pool=\"web\",server=\"web-1\","
+                      "choice=\"shadow\"} 0.375");
+    expect_none(body, "weir_server_shadow_wait_seconds{pool=\"web\",server=\"web-2\"");
+    expect_none(body, "weir_server_shadow_wait_seconds{pool=\"other\"");
     test_end(&f.host);
 }
 

@@ -51,7 +51,7 @@ CALL = {"method": "POST", "body": [b"\0\0\0\0\x64" + bytes(100)],
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer has an allocator of its own")
 @pytest.mark.parametrize("scheme, what", [("https", "get")] + [("http", what) for what in REQUESTS_OF])
 def test_none_per_request(make_weir, http_server, certs, tmp_path, scheme, what):
-    """Twice as many requests need no more allocations, access log, stickiness and all."""
+    """Twice as many requests need no more allocations, access log, stickiness, shadow and all."""
     tls = f"tls {{ {certs.block('localhost')} }}" if scheme == "https" else ""
 
     def answer(request):
@@ -62,7 +62,7 @@ def test_none_per_request(make_weir, http_server, certs, tmp_path, scheme, what)
     web = http_server("a", answer, keep=False)
     mallocs = Mallocs(tmp_path / "mallocs")
     weir = make_weir(workers=1)
-    weir.configure(conf.one_pool({"a": web}, 'sticky "cookie" {}', listener_options=tls))
+    weir.configure(conf.one_pool({"a": web}, 'sticky "cookie" {}  shadow "ewma" {}', listener_options=tls))
     weir.start(environment=mallocs.environment, preload=shim("malloc"))
     assert mallocs.read() > 0, "the shim counts nothing"
 
