@@ -50,6 +50,7 @@ webjsviews_DATA = \
     web/js/views/module.js \
     web/js/views/modules.js \
     web/js/views/servers.js \
+    web/js/views/shadow.js \
     web/js/views/swap.js \
     web/js/views/tester.js
 EXTRA_DIST += $(web_DATA) $(webcss_DATA) $(webfonts_DATA) $(webimg_DATA) $(webjs_DATA) \

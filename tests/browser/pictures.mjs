@@ -18,11 +18,12 @@ const SECONDS = 200;
 const WIDTH = 1180;
 const MARGIN = 8;
 
-/** Two pools: one with balance_ewma, one whose balancer is slow while the file `bad` is there. */
+/** Two pools: one with balance_ewma as a shadow, one whose balancer is slow while the file `bad` is there. */
 const twoPools = (text, folder) => {
     const servers = text.match(/ {2}server .*\n/g).join("");
     return `${text
-        .replace('balance "least_conn" {}', 'balance "ewma" {}')
+        .replace('balance "least_conn" {}', 'balance "least_conn" {}\n  shadow "ewma" {}')
+        .replace('sticky "cookie" { ttl = 1h }', "")
         .replace('route "/"', 'route "/api" { pool = "api_servers" }\n  route "/"')
         .replace('listener "public" {', 'listener "public" {\n  filter "headers" { response_set = {"X-Shop: {host}"} }')}
 module "access_log" { path = "${folder}/access.log" }
@@ -36,9 +37,13 @@ ${servers}}
 };
 
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+/** One server, the first that is asked, takes four times as long. */
+let slowPort = 0;
 const answerAfter = (milliseconds) => (req, res) => {
     req.resume();
-    setTimeout(() => res.end("ok\n"), milliseconds * (0.5 + Math.random()));
+    slowPort ||= req.socket.localPort;
+    const factor = req.socket.localPort === slowPort ? 4 : 1;
+    setTimeout(() => res.end("ok\n"), factor * milliseconds * (0.5 + Math.random()));
 };
 
 const weir = await new Weir({
@@ -83,6 +88,12 @@ try {
 
     await fs.writeFile(path.join(weir.folder, "bad"), "");
     await page.locator('.pending-line[data-tone="down"]').waitFor();
+    await page.goto(`${weir.url}/`);
+    const card = page.getByRole("region", { name: "Pool web_servers", exact: true });
+    await card.getByText(/^Agrees with/).waitFor();
+    await pause(6);
+    await card.screenshot({ path: path.join(OUT, "shadow.png") });
+
     await page.goto(`${weir.url}/#modules`);
     await page.locator(".badge").filter({ hasText: "Out" }).waitFor();
     await pause(3);

@@ -416,6 +416,31 @@ describe("control panel, other readers and sizes", () => {
         await mock.close();
     });
 
+    it("shows a pool's shadow beside what really happens, also on a narrow screen", async () => {
+        const mock = await new MockWeir({
+            pools: [{ ...SHOP[0], shadow: "ewma" }, ...SHOP.slice(1)],
+        }).listen();
+        const page = await openPage(browser, { origin: mock.url });
+        await logIn(page, mock.url);
+        const part = page.getByRole("region", { name: "Shadow of pool web_servers" });
+        await part.getByText("Shadow: ewma").waitFor();
+        await part.getByText(/^Agrees with 25 % of 400 choices since .* 12(\.0)? ms .* 8(\.00)? ms/).waitFor();
+        const first = part.locator("tr.row").filter({ hasText: "web-1" });
+        assert.equal(await first.locator(".col-real-share").innerText(), "25 %");
+        assert.equal(await first.locator(".col-shadow-share").innerText(), "100 %");
+        assert.match(await first.locator(".col-predicted-wait").innerText(), /^16/);
+        assert.equal(await page.getByRole("region", { name: "Shadow of pool api_servers" }).count(), 0);
+        await shoot(page, "panel-shadow");
+        assert.deepEqual(await findings(page), []);
+        await page.setViewportSize({ width: 320, height: 740 });
+        await part.scrollIntoViewIfNeeded();
+        assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320);
+        await shoot(page, "panel-shadow-narrow");
+        assert.deepEqual(await findings(page), []);
+        await closePage(page);
+        await mock.close();
+    });
+
     it("fits a screen of 320 pixels", async () => {
         const mock = await new MockWeir().listen();
         const page = await openPage(browser, {

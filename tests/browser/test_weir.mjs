@@ -194,3 +194,32 @@ describe("pages of a real weir", { skip }, () => {
         await closePage(page);
     });
 });
+
+describe("a shadow of a real weir", { skip }, () => {
+    it("agrees with its like, and is counted while the page is open", async () => {
+        const browser = await startBrowser();
+        const weir = await new Weir({
+            change: (text) =>
+                text
+                    .replace('balance "least_conn" {}', 'balance "least_conn" {}\n  shadow "least_conn" {}')
+                    .replace('sticky "cookie" { ttl = 1h }', ""),
+        }).start();
+        const page = await openPage(browser, { origin: weir.url });
+        await page.goto(`${weir.url}/login`);
+        await page.getByRole("radio", { name: "Token" }).check();
+        await page.locator("[name=token]").fill(await weir.token());
+        await page.getByRole("button", { name: "Log in" }).click();
+        await page.waitForURL(`${weir.url}/`);
+        await live(page);
+        const part = page.getByRole("region", { name: "Shadow of pool web_servers" });
+        await part.getByText(/^Agrees with \d+ % of [1-9]/).waitFor();
+        await part
+            .locator("tr.row", { hasText: "web-2" })
+            .locator(".col-shadow-share", { hasText: /[1-9]/ })
+            .waitFor();
+        assert.deepEqual(await findings(page), []);
+        await closePage(page);
+        await weir.stop();
+        await browser.close();
+    });
+});

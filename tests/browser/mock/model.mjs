@@ -24,6 +24,31 @@ function randomSource(seed) {
     };
 }
 
+/** Sends all to the first server. */
+function shadowView(balancer, servers) {
+    const asked = 100 * servers.length;
+    const inFlight = servers.reduce((sum, server) => sum + server.in_flight, 0);
+    return {
+        balancer,
+        out: false,
+        since: Date.now() - 60e3,
+        asked,
+        agreed: 100,
+        none: 0,
+        wait_ms: 12,
+        predicted_wait_ms: 8,
+        servers: servers.map((server, index) => ({
+            id: server.id,
+            picked: 100,
+            chosen: index === 0 ? asked : 0,
+            in_flight: server.in_flight,
+            predicted_in_flight: index === 0 ? inFlight : 0,
+            wait_ms: 12,
+            predicted_wait_ms: index === 0 ? 16 : 12,
+        })),
+    };
+}
+
 export class Model {
     constructor({ pools, seed = 7 }) {
         this.random = randomSource(seed);
@@ -39,8 +64,8 @@ export class Model {
         this.fillHistory();
     }
 
-    addPool({ name, servers, policy = "least_conn", sticky = null, rate = 20, base = 3000, protocol }) {
-        const pool = { name, policy, sticky, protocol, health_check: "http", servers: new Map(), queued: 0 };
+    addPool({ name, servers, policy = "least_conn", sticky = null, rate = 20, base = 3000, protocol, shadow }) {
+        const pool = { name, policy, sticky, protocol, shadow, health_check: "http", servers: new Map(), queued: 0 };
         this.pools.set(name, pool);
         for (let i = 1; i <= servers; i++) {
             const id = `${name.replace(/_servers$/, "")}-${i}`;
@@ -220,6 +245,7 @@ export class Model {
             name: pool.name,
             policy: pool.policy,
             swap: pool.swap ?? null,
+            shadow: pool.shadow ? shadowView(pool.shadow, servers) : null,
             sticky: pool.sticky,
             health_check: pool.health_check,
             protocol: pool.protocol ?? "http/1.1",

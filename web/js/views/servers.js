@@ -13,6 +13,7 @@ import { badge, isUnhealthy, isWell, standing, STANDINGS } from "../state.js";
 import { DataTable, openButton } from "../table.js";
 import { serverDetail } from "./detail.js";
 import { OF_POOL, SwapPart } from "./swap.js";
+import { ShadowPart } from "./shadow.js";
 
 const PAGE = 50;
 const SAVED = "weir-sort";
@@ -284,6 +285,7 @@ class PoolCard {
             onSort,
             empty: "No server matches.",
         });
+        this.shadow = new ShadowPart(name);
         this.node = h(
             "section",
             { class: "panel cards pool", "aria-label": `Pool ${name}` },
@@ -315,6 +317,7 @@ class PoolCard {
                 ),
             ),
             this.table.node,
+            this.shadow.node,
         );
     }
 
@@ -346,6 +349,7 @@ class PoolCard {
         if (trend) this.trend.update(trend, TREND_LENGTH);
         this.swap.update({ name: pool.name, swap: pool.swap && isTold(pool.swap) ? pool.swap : null });
         this.table.setRows(servers);
+        this.shadow.update(pool);
     }
 }
 
