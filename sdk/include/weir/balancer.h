@@ -8,6 +8,10 @@
  * has `pick` instead, which chooses a candidate itself.
  *
  * State is per worker and per pool: no locks.
+ *
+ * As a pool's shadow (`shadow "mine" {}`) a balancer is asked for each pick and not obeyed: it
+ * hears of all requests that the pool's servers got, wherever it would have sent them. So which
+ * server gets a request is known by on_assign or on_sent alone, and never by `pick`.
  */
 #ifndef WEIR_BALANCER_H
 #define WEIR_BALANCER_H
