@@ -162,6 +162,22 @@ def test_a_copy_that_is_tried(start_weir, http_server, module_folder):
     assert not [name for name in series() if "trial" in name or "copy=" in name]
 
 
+def test_other_options_that_are_tried(start_weir, http_server):
+    """Both sides are of one copy: its own series are there once, those of the trial by side."""
+    weir = start_weir(config(http_server("a")).replace('sticky "cookie" {}', ""), workers=1)
+    body = {"balance": "hash", "options": {"key": "path"}, "canary": "50%", "for": "1h"}
+    root = admin.browser(weir)
+    root.patch("/api/v1/pools/web", {"balance": "hash", "options": {"key": "address"}})
+    assert root.patch("/api/v1/pools/web", body).status == 200
+    for _ in range(6):
+        assert weir.get("/").status == 200
+    lines = [line.rpartition(" ")[0] for line in weir.get("/metrics", name="metrics").text.splitlines()
+             if line.startswith("weir_module_")]
+    assert len(set(lines)) == len(lines), "each once"
+    tried = [line for line in lines if "copy=" in line]
+    assert len(tried) > 6 and all("trial" in line for line in tried), tried
+
+
 def test_what_they_count_is_right(start_weir, http_server):
     weir = start_weir(config(http_server("a"), 'filter "rate_limit" { rate = 1  per = 1h  burst = 3 }'))
     with weir.client() as client:

@@ -196,6 +196,8 @@ def ask_held(weir, number=4):
     for client in clients:
         client.request()
     wait_in_flight(weir, a=(number // 2, 0), z=(number // 2, number))
+    for server in weir.servers.values():
+        server.wait_active(number // 2)
     return clients
 
 

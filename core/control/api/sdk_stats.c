@@ -403,11 +403,25 @@ static const char *copy_label(const struct plan *plan, size_t block)
     return plan->has_canary && block + 1 == plan->modules.count ? ",copy=\"new\"" : "";
 }
 
+/* How many module blocks have a copy that no block before has: the last one is that of a trial,
+ * which may be of a balancer whose module is in force anyway. */
+static size_t count_copies(const struct plan *plan)
+{
+    size_t count = plan->modules.count;
+
+    for (size_t i = 0; i + 1 < count && plan->has_canary; i++) {
+        if (plan->modules.items[i]->module == plan->modules.items[count - 1]->module) {
+            return count - 1;
+        }
+    }
+    return count;
+}
+
 static void show_hooks(struct module_view *view, const struct plan *plan,
                        void (*show)(struct module_view *view, const char *labels,
                                     const struct call_times *sum))
 {
-    for (size_t i = 0; i < plan->modules.count; i++) {
+    for (size_t i = 0, count = count_copies(plan); i < count; i++) {
         const struct module *module = plan->modules.items[i]->module;
         for (enum module_hook hook = 0; hook < MODULE_HOOKS && view->more; hook++) {
             struct call_times sum;
@@ -444,27 +458,30 @@ static void show_allocated(struct module_view *view, const char *labels,
 }
 
 /* What became of one arm's picks in a pool where a copy is tried. */
-struct tried {
+struct arm_totals {
     uint64_t picks;
     struct trial_counts total;
 };
 
-static void show_picks(struct module_view *view, const char *labels, const struct tried *tried)
+static void show_picks(struct module_view *view, const char *labels, const struct arm_totals *tried)
 {
     show_number(view, (double)tried->picks, "%s", labels);
 }
 
-static void show_requests(struct module_view *view, const char *labels, const struct tried *tried)
+static void show_requests(struct module_view *view, const char *labels,
+                          const struct arm_totals *tried)
 {
     show_number(view, (double)tried->total.requests, "%s", labels);
 }
 
-static void show_errors(struct module_view *view, const char *labels, const struct tried *tried)
+static void show_errors(struct module_view *view, const char *labels,
+                        const struct arm_totals *tried)
 {
     show_number(view, (double)tried->total.errors, "%s", labels);
 }
 
-static void show_first_byte(struct module_view *view, const char *labels, const struct tried *tried)
+static void show_first_byte(struct module_view *view, const char *labels,
+                            const struct arm_totals *tried)
 {
     const struct histogram *times = &tried->total.first_byte;
 
@@ -476,7 +493,7 @@ static void show_first_byte(struct module_view *view, const char *labels, const 
 
 static void show_trials(struct module_view *view, const struct plan *plan,
                         void (*show)(struct module_view *view, const char *labels,
-                                     const struct tried *tried))
+                                     const struct arm_totals *tried))
 {
     static const char *const copies[TRIAL_ARMS] = {[ARM_OLD] = "old", [ARM_NEW] = "new"};
 
@@ -484,7 +501,7 @@ static void show_trials(struct module_view *view, const struct plan *plan,
         const struct pool_plan *pool = &plan->pools[i];
         for (unsigned arm = 0; arm < TRIAL_ARMS && pool->trial != NULL && view->more; arm++) {
             const struct use *use = arm == ARM_NEW ? pool->canary : pool->balance;
-            struct tried tried;
+            struct arm_totals tried;
             char labels[224];
             snprintf(labels, sizeof(labels), "module=\"%s\",pool=\"%s\",copy=\"%s\"",
                      use->module->name, pool->pool->name, copies[arm]);
@@ -500,7 +517,7 @@ static const struct {
     enum weir_metric_type type;
     void (*hook)(struct module_view *view, const char *labels, const struct call_times *sum);
     void (*module)(struct module_view *view, const struct module *module, const char *copy);
-    void (*trial)(struct module_view *view, const char *labels, const struct tried *tried);
+    void (*trial)(struct module_view *view, const char *labels, const struct arm_totals *tried);
 } module_numbers[] = {
     {"calls", "Calls of modules' hooks.", WEIR_COUNTER, .hook = show_calls},
     {"call_time_seconds", "Time in modules' hooks, without calls inside them.", WEIR_COUNTER,
@@ -541,8 +558,8 @@ static void stats_modules(struct weir_context *ctx, weir_module_fn fn, void *arg
         } else if (module_numbers[i].trial != NULL) {
             show_trials(&view, plan, module_numbers[i].trial);
         }
-        for (size_t k = 0; k < plan->modules.count && view.more && module_numbers[i].module != NULL;
-             k++) {
+        for (size_t k = 0, count = count_copies(plan);
+             k < count && view.more && module_numbers[i].module != NULL; k++) {
             module_numbers[i].module(&view, plan->modules.items[k]->module, copy_label(plan, k));
         }
     }

@@ -165,9 +165,9 @@ struct module *swap_load_copy(const struct changes *changes, const struct swap *
                               const char *member, struct mistakes *mistakes);
 /* Whether a record names both copies. */
 bool swap_names_copies(const cJSON *record);
-/* What is kept comes into force: the module blocks of `generation`, from number `*at` on, whose copy
- * is another than a record says, one after the other: fills in how it is swapped; the caller gives
- * the copy's reference back. false: no more. */
+/* What is kept comes into force: the module blocks of `generation`, from number `*at` on, whose
+ * copy is another than a record says, one after the other: fills in how it is swapped; the caller
+ * gives the copy's reference back. false: no more. */
 bool swap_restore(struct changes *changes, const struct generation *generation, size_t *at,
                   struct plan_swap *out);
 
