@@ -72,13 +72,15 @@ static void enforce(struct change *change)
     tell_step(change->changes, swap);
 }
 
-/* The step that was to end the trial. One of its own accord is not taken again and again, unless it
- * was but the store that did not take it. */
+/* The step that was to end the trial. A promotion of its own accord is not tried again, unless it
+ * was but the store that did not take it; a way back is, once a second. */
 static void refused(const struct change *change, struct swap *swap, const char *error)
 {
     if (change->operation == NULL && swap->verdict == NULL &&
         store_is_well(change->changes->store)) {
         swap->verdict = base_printf("it cannot be promoted: %s", error);
+    } else {
+        swap->again_ns = loop_now_ns(change->changes->plane.self->loop) + 1000 * NS_PER_MS;
     }
     swap_give_picks(change->changes, swap);
 }
@@ -365,7 +367,11 @@ static bool upkeep(struct changes *changes)
         return false;
     }
     const char *cut = cut_short(changes, swap);
-    bool over = loop_now_ns(changes->plane.self->loop) >= swap->until_ns;
+    uint64_t now_ns = loop_now_ns(changes->plane.self->loop);
+    bool over = now_ns >= swap->until_ns;
+    if (cut == NULL && now_ns < swap->again_ns) {
+        return false;
+    }
     if (cut != NULL) {
         give_up(changes, swap, cut);
     } else if (swap->verdict != NULL) {

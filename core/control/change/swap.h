@@ -57,6 +57,7 @@ struct swap {
     uint64_t until_ns; /* end of the trial; 0: none was begun since the start */
     uint64_t strikes;  /* of what was in force, before the trial */
     char *verdict;     /* why it goes back; NULL: nothing speaks against it */
+    uint64_t again_ns; /* a step that was refused is not taken again before */
 };
 
 #define SWAP_SUBJECTS 2u
@@ -65,6 +66,8 @@ struct swaps {
     struct list all;
     const struct swap_subject *subjects[SWAP_SUBJECTS];
     struct timer judge; /* set while something is tried */
+    unsigned looks;     /* at it */
+    uint64_t mishaps;   /* of it, at the last one: errors and strikes */
     struct changes *changes;
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is tried is looked at twenty times a second, and what both sides have done is shown. See
- * swap.h.
+ * What is tried is looked at twenty times a second, and soon where it has failed; what both sides
+ * have done is shown. See swap.h.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -11,7 +11,9 @@
 #include "control/change/swap_judge.h"
 #include "module/guard.h"
 
-#define LOOK_NS (50 * NS_PER_MS)
+/* A look at whether something has gone wrong costs little; each fifth is at all there is. */
+#define LOOK_NS     (10 * NS_PER_MS)
+#define LOOKS_WHOLE 5u
 
 static const char *const arm_names[TRIAL_ARMS] = {[ARM_OLD] = "old", [ARM_NEW] = "new"};
 
@@ -120,6 +122,27 @@ void swap_give_picks(const struct changes *changes, const struct swap *swap)
     }
 }
 
+/* What has gone wrong with the new one. */
+static uint64_t count_mishaps(const struct plan *plan)
+{
+    uint64_t mishaps = count_strikes(plan, ARM_NEW);
+
+    for (size_t i = 0; i < plan->pool_count; i++) {
+        if (plan->pools[i].trial != NULL) {
+            mishaps += trial_errors(plan->pools[i].trial, ARM_NEW);
+        }
+    }
+    return mishaps;
+}
+
+static void judge_swap(const struct changes *changes, struct swap *swap)
+{
+    swap->verdict = judge_strikes(changes, swap);
+    if (swap->verdict == NULL) {
+        swap->verdict = judge_pools(changes, swap);
+    }
+}
+
 /* The picks end at once; the step that follows waits its turn in the queue of changes. */
 static void look(struct timer *timer)
 {
@@ -131,17 +154,17 @@ static void look(struct timer *timer)
     if (swap == NULL || swap->until_ns == 0 || changes->plane.ended) {
         return;
     }
-    if (swap->verdict == NULL) {
-        swap->verdict = judge_strikes(changes, swap);
-    }
-    if (swap->verdict == NULL) {
-        swap->verdict = judge_pools(changes, swap);
+    uint64_t mishaps = count_mishaps(changes->plane.runtime->current->plan);
+    bool whole = ++swaps->looks % LOOKS_WHOLE == 0 || mishaps != swaps->mishaps;
+    swaps->mishaps = mishaps;
+    if (swap->verdict == NULL && whole) {
+        judge_swap(changes, swap);
     }
     if (swap->verdict != NULL) {
         swap_stop_picks(changes);
     }
     timer_set(loop, timer, LOOK_NS);
-    if (swap->verdict != NULL || loop_now_ns(loop) >= swap->until_ns) {
+    if (whole && (swap->verdict != NULL || loop_now_ns(loop) >= swap->until_ns)) {
         changes_upkeep(changes);
     }
 }

@@ -72,6 +72,18 @@ void trial_count(struct trial_local *local, enum trial_arm arm, uint32_t latency
     }
 }
 
+uint64_t trial_errors(const struct trial *trial, enum trial_arm arm)
+{
+    uint64_t errors = 0;
+
+    for (unsigned i = 0; i < trial->loops; i++) {
+        for (unsigned k = 0; k < TRIAL_CLASSES; k++) {
+            errors += __atomic_load_n(&trial->locals[i].counts[arm][k].errors, __ATOMIC_RELAXED);
+        }
+    }
+    return errors;
+}
+
 void trial_sum(const struct trial *trial, enum trial_arm arm, uint64_t *picks,
                struct trial_counts *counts)
 {

@@ -60,6 +60,8 @@ static inline bool trial_turn(const struct trial *trial, struct trial_local *loc
 void trial_count(struct trial_local *local, enum trial_arm arm, uint32_t latency_us, bool error,
                  uint64_t first_byte_ns);
 
+/* Errors of the arm, of all loops and classes. */
+uint64_t trial_errors(const struct trial *trial, enum trial_arm arm);
 /* Adds what all loops have counted of the arm; `counts` has TRIAL_CLASSES. */
 void trial_sum(const struct trial *trial, enum trial_arm arm, uint64_t *picks,
                struct trial_counts *counts);
