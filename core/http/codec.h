@@ -26,6 +26,8 @@ struct up_conn;
  */
 #define PACE_SMALL (60u * 1024)
 #define PACE_TRUST (8u * 1024 * 1024)
+/* While the receiver is known to take less than that: what is kept fits a 16 KiB buffer. */
+#define PACE_NARROW (14u * 1024)
 
 struct pace {
     uint32_t max;    /* size of the next read; 0: all of scratch */
@@ -83,6 +85,8 @@ struct down_ops {
     /* Bytes of the response that wait for the client. What `data` was given is the caller's again:
      * it has been sent or copied. */
     size_t (*waiting)(struct down *down);
+    /* Whether less than PACE_NARROW of the response could go out now. NULL: that is not known. */
+    bool (*is_narrow)(struct down *down);
 };
 
 struct down {

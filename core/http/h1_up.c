@@ -262,11 +262,21 @@ static bool up_wants_bytes(const struct h1_up *u)
            u->state != STATE_DONE && u->state != STATE_GONE;
 }
 
+/* What the client cannot take now stays with the server, but for a little that is ready when it
+ * can. */
+static size_t read_most(const struct h1_up *u)
+{
+    struct down *down = u->up.exchange->down;
+    bool narrow = down != NULL && down->ops->is_narrow != NULL && down->ops->is_narrow(down);
+
+    return narrow ? PACE_NARROW : u->pace.max;
+}
+
 static bool up_read_once(struct h1_up *u)
 {
     char *data = NULL;
     size_t len = 0;
-    enum conn_result result = conn_read(u->c.conn, &data, &len, u->pace.max);
+    enum conn_result result = conn_read(u->c.conn, &data, &len, read_most(u));
 
     if (result == CONN_AGAIN) {
         return false;

@@ -278,6 +278,8 @@ void h2_stream_leave(struct h2_stream *stream, uint32_t code);
 void h2_stream_give_up(struct h2_stream *stream);
 /* Bytes that windows or the socket do not let out. */
 size_t h2_stream_blocked(struct h2_stream *stream);
+/* Whether less than PACE_NARROW could go out now. */
+bool h2_stream_is_narrow(const struct h2_stream *stream);
 void h2_stream_pause(struct h2_stream *stream);
 /* The length of what comes, where the peer has told it: none of the window need be given back for
  * what is no longer than it. */

@@ -167,6 +167,11 @@ static bool down_look(struct down *down)
     return true;
 }
 
+static bool down_is_narrow(struct down *down)
+{
+    return h2_stream_is_narrow(&h2_serving_of(down)->stream);
+}
+
 const struct down_ops h2_down_ops = {
     .interim = down_interim,
     .head = down_head,
@@ -178,4 +183,5 @@ const struct down_ops h2_down_ops = {
     .resume = down_resume,
     .look = down_look,
     .waiting = down_waiting,
+    .is_narrow = down_is_narrow,
 };

@@ -199,18 +199,31 @@ void h2_forget(struct h2_stream *stream)
     buffer_release(pool, &stream->kept);
 }
 
+/* What the peer lets the stream send. */
+static size_t window_of(const struct h2_stream *stream)
+{
+    nghttp2_session *session = stream->h2->session;
+    int32_t mine = nghttp2_session_get_stream_remote_window_size(session, stream->id);
+    int32_t all = nghttp2_session_get_remote_window_size(session);
+    int32_t window = mine < all ? mine : all;
+
+    return window > 0 ? (size_t)window : 0;
+}
+
 size_t h2_blocked_bytes(const struct h2_stream *stream)
 {
-    const struct h2 *h2 = stream->h2;
     size_t have = queued(stream);
 
-    if (have > 0 && conn_waiting(h2->conn) == 0) {
-        int32_t mine = nghttp2_session_get_stream_remote_window_size(h2->session, stream->id);
-        int32_t all = nghttp2_session_get_remote_window_size(h2->session);
-        int32_t window = mine < all ? mine : all;
-        have -= window <= 0 ? 0 : (size_t)window < have ? (size_t)window : have;
+    if (have > 0 && conn_waiting(stream->h2->conn) == 0) {
+        size_t window = window_of(stream);
+        have -= window < have ? window : have;
     }
     return have;
+}
+
+bool h2_stream_is_narrow(const struct h2_stream *stream)
+{
+    return socket_full(stream->h2) || window_of(stream) < PACE_NARROW;
 }
 
 /* Something is there to send that was not when nghttp2 last asked. */

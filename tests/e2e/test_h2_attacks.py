@@ -22,6 +22,7 @@ from test_metrics import metrics_listener, scrape
 CALM = Codes.ENHANCE_YOUR_CALM
 # Answers of the innocent client, in some seconds of attacks that go on. Sanitizers take too long for as many.
 HELD_FOR = 200 if SANITIZED else 600
+UNTAKEN_MOST = 12 * 1024 # KiB, of 90 responses on each connection
 
 
 @pytest.fixture
@@ -200,6 +201,8 @@ def test_clients_that_take_nothing(stage, http_server, name):
         gone, rest = attack(scene, pieces, lambda gone: scene.served(HELD_FOR), **how)
         print(f"{len(gone)} cut off, {sum(peer.sent for peer in gone + rest)} bytes; "
               f"{[peer.goaways for peer in gone[:4]]}")
+        if not SANITIZED:
+            assert scene.highest - scene.memory <= UNTAKEN_MOST, "what they do not take stays with the server"
 
     stage.survive(assault, {"a": http_server("a", big)}, listener="idle_timeout = 1s")
 
