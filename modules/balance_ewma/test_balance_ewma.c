@@ -592,3 +592,6 @@ UNIT_TEST(wrong_options_are_refused)
     test_refused(host, "choices = 17", "choices");
     test_end(&host);
 }
+
+/* With 10,000 servers, under sanitizers, beside other work. */
+UNIT_TIMEOUT(60);

@@ -203,3 +203,6 @@ UNIT_TEST(mistakes_are_told)
     test_refused(host, "fill = -1", "fill");
     test_end(&host);
 }
+
+/* With 10,000 servers, under sanitizers, beside other work. */
+UNIT_TIMEOUT(60);

@@ -576,3 +576,6 @@ UNIT_TEST(mistakes_are_told)
     test_refused(host, "balance_factor = -1", "balance_factor");
     test_end(&host);
 }
+
+/* With 10,000 servers, under sanitizers, beside other work. */
+UNIT_TIMEOUT(60);

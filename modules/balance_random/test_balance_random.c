@@ -172,3 +172,6 @@ UNIT_TEST(mistakes_are_told)
     test_refused(host, "choices = 17", "choices");
     test_end(&host);
 }
+
+/* With 10,000 servers, under sanitizers, beside other work. */
+UNIT_TIMEOUT(60);
