@@ -81,7 +81,10 @@ def test_a_balancer_goes_out_and_no_request_with_it(start_weir, http_server, at,
     assert hook(out, where)["strikes"][kind] >= STRIKES, "counted by hook and kind"
     shown = show(weir)
     assert hook(shown, where)["calls"] <= hook(out, where)["calls"] + 4, "it is not called any more"
-    assert sum(row["strikes"][kind] for row in hook(shown, where)["workers"]) == shown["strikes"][kind]
+    of_hook = hook(shown, where)
+    assert sum(row["strikes"][kind] for row in of_hook["workers"]) == of_hook["strikes"][kind]
+    # On a busy machine a call of another hook may be over its budget as well.
+    assert sum(row["strikes"][kind] for row in shown["hooks"]) == shown["strikes"][kind]
     assert "it is out" in weir.log() and "weirctl module retry balance_strikes" in weir.log()
 
 
