@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -205,16 +204,6 @@ static struct generation *build_first(struct control *control, bool try)
     return generation;
 }
 
-/* Raises the limit as far as the system allows: each connection needs two descriptors. */
-static void raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 static bool make_loops(struct control *control)
 {
     unsigned count = control->runtime.workers + 1;
@@ -407,7 +396,8 @@ int control_run(const char *path)
     /* A file size limit shows as an error code, like a full disk. */
     signal(SIGXFSZ, SIG_IGN);
     control_hold_signals();
-    raise_descriptor_limit();
+    descriptors_raise_limit();
+    descriptors_widen_table();
     runtime_init(&control, path);
     changes_init(&control.changes, &control.runtime, path);
     parts_add(&control.changes);
@@ -440,7 +430,7 @@ int control_check(const char *path)
     struct control control = {0};
     char warning[512];
 
-    raise_descriptor_limit();
+    descriptors_raise_limit();
     runtime_init(&control, path);
     struct generation *generation = build_first(&control, true);
     int code = generation != NULL ? 0 : 1;

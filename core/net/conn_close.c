@@ -35,14 +35,18 @@ static void close_socket(struct conn *c)
     loop_free_later(c->loop, &c->freed, on_freed);
 }
 
-/* Counts a socket closed in this turn. false: the limit is reached. */
-static bool may_close(struct conn_pool *pool)
+/* Whether this turn has room for one more; then it is counted. */
+static bool may_close(struct conn_pool *pool, const struct conn *conn)
 {
     if (pool->closes_turn != pool->loop->turn) {
         pool->closes_turn = pool->loop->turn;
         pool->closes = 0;
     }
-    return pool->closes++ < CLOSES_A_TURN;
+    if (pool->closes >= CLOSES_A_TURN) {
+        return false;
+    }
+    pool->closes += conn->readable && !conn->eof_hint ? CLOSE_UNREAD : 1;
+    return true;
 }
 
 void conn_close(struct conn **conn, bool reset)
@@ -62,7 +66,7 @@ void conn_close(struct conn **conn, bool reset)
          * bytes that nobody has read, which would make the kernel drop the packet. */
         conn_shutdown(c);
     }
-    if (list_empty(&pool->closing) && may_close(pool)) {
+    if (list_empty(&pool->closing) && may_close(pool, c)) {
         close_socket(c);
         return;
     }
@@ -73,26 +77,34 @@ void conn_close(struct conn **conn, bool reset)
     task_queue(c->loop, &pool->close_task);
 }
 
+/* NULL: none waits. */
+static struct conn *next_waiting(struct conn_pool *pool)
+{
+    return list_empty(&pool->closing) ? NULL : container_of(pool->closing.next, struct conn, doubt);
+}
+
 bool conn_close_waiting(struct loop *loop)
 {
     struct conn_pool *pool = conn_pool_of(loop);
-    struct list *link = pool != NULL ? list_pop_front(&pool->closing) : NULL;
+    struct conn *conn = pool != NULL ? next_waiting(pool) : NULL;
 
-    if (link != NULL) {
-        close_socket(container_of(link, struct conn, doubt));
+    if (conn != NULL) {
+        close_socket(conn); /* which takes it off the list */
     }
-    return link != NULL;
+    return conn != NULL;
 }
 
 void conn_close_some(struct task *task)
 {
     struct conn_pool *pool = container_of(task, struct conn_pool, close_task);
 
-    while (!list_empty(&pool->closing)) {
-        if (!may_close(pool)) {
+    struct conn *conn = NULL;
+
+    while ((conn = next_waiting(pool)) != NULL) {
+        if (!may_close(pool, conn)) {
             task_queue(pool->loop, &pool->close_task);
             return;
         }
-        conn_close_waiting(pool->loop);
+        close_socket(conn);
     }
 }

@@ -4,6 +4,7 @@ signals in the middle of it. Good traffic goes on beside each, and nothing is le
 
 import contextlib
 import json
+import pathlib
 import re
 import resource
 import signal
@@ -234,6 +235,20 @@ def test_idle_clients_do_not_take_the_last_descriptors(start_weir, http_server):
     assert " is down" not in weir.log()
     close_all(clients)
     wait_for(lambda: weir.get("/").status == 200, "the descriptors to come back")
+
+
+def test_the_kernel_has_room_for_all_descriptors_from_the_start(start_weir, server):
+    """It makes room by halting the thread that asks for more."""
+    def room(weir):
+        status = pathlib.Path(f"/proc/{weir.pid}/status").read_text(encoding="ascii")
+        return int(re.search(r"FDSize:\s+(\d+)", status).group(1))
+
+    weir = start_weir(conf.one_pool({"a": server}), files=1024)
+    assert room(weir) == 1024
+    clients = [weir.client() for _ in range(300)]
+    assert all(client.get("/").status == 200 for client in clients)
+    assert room(weir) == 1024
+    close_all(clients)
 
 
 def test_limits_above_the_descriptors_are_told(make_weir, server):

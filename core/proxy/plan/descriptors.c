@@ -4,6 +4,7 @@
  */
 #include "proxy/plan/descriptors.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -23,11 +24,41 @@
 #define PROBES_SHARE 8u
 #define PROBES_LEAST 64u
 
+/* Entries of the kernel's table, eight bytes each, that are there from the start. */
+#define TABLE_MOST 65536u
+
 uint64_t descriptors_limit(void)
 {
     struct rlimit limit;
     bool known = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
     return known ? (uint64_t)limit.rlim_cur : UINT64_MAX;
+}
+
+void descriptors_raise_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+/* The table grows by doubling, and where there are threads, the one that needs the next place waits
+ * until all processors have passed (expand_files and synchronize_rcu in Linux): ten milliseconds in
+ * which a worker stands still. It never shrinks. */
+void descriptors_widen_table(void)
+{
+    uint64_t limit = descriptors_limit();
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int most = (int)(limit < TABLE_MOST ? limit : TABLE_MOST);
+    int last = fd != -1 ? fcntl(fd, F_DUPFD_CLOEXEC, most - 1) : -1;
+
+    if (last != -1) {
+        close(last);
+    }
+    if (fd != -1) {
+        close(fd);
+    }
 }
 
 uint64_t descriptors_own(unsigned loops)

@@ -13,6 +13,13 @@ struct plan;
 /* The limit on open descriptors (RLIMIT_NOFILE); UINT64_MAX: none. */
 uint64_t descriptors_limit(void);
 
+/* Raises the limit as far as the system allows: each connection needs two descriptors. */
+void descriptors_raise_limit(void);
+
+/* Has the kernel make its table of this process's descriptors as large as it may get; only before
+ * there are threads. */
+void descriptors_widen_table(void);
+
 /* What Weir needs besides its connections with this many loops: logs, store, listening sockets, the
  * loops' own descriptors, and connections that are closing. */
 uint64_t descriptors_own(unsigned loops);

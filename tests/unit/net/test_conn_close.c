@@ -171,6 +171,27 @@ UNIT_TEST(test_many_are_closed_over_some_turns)
     hear(2 * part, MANY);
 }
 
+/* What nobody has read is the kernel's to free. */
+UNIT_TEST(test_those_with_much_unread_are_closed_over_more_turns)
+{
+    const int part = (int)(CLOSES_A_TURN / CLOSE_UNREAD);
+
+    open_many();
+    for (int i = 0; i < MANY; i++) {
+        crowd[i]->readable = true;
+    }
+    for (int i = 0; i < MANY; i++) {
+        conn_close(&crowd[i], i % 2 == 1);
+    }
+    hear(0, part);
+    hear_nothing(part);
+    run_turns(loop, 1);
+    hear(part, 2 * part);
+    hear_nothing(2 * part);
+    while (loop_settle(loop)) {}
+    hear(2 * part, MANY);
+}
+
 /* Their last packets do not wait for their sockets' turn. */
 UNIT_TEST(test_answers_of_many_are_not_held)
 {
