@@ -215,9 +215,9 @@ class Stage:
             conf.pool("calm", {"b": bystander.url}) + extra
         return Scene(self.start_weir(text, workers=1, access_log=False), bystander)
 
-    def survive(self, assault, servers, scenes=SCENES, **how):
+    def survive(self, assault, servers, **how):
         """Plays `assault(scene)`. What the machine does besides may disturb a scene, but not each."""
-        for _ in range(scenes):
+        for _ in range(SCENES):
             scene = self.scene(servers, **how)
             assault(scene)
             fast = scene.judge()
