@@ -329,11 +329,8 @@ static void start(struct control *control, struct generation *generation)
     control->prober =
         prober_new(control->self->loop, control->self->index, control_server_changed, control);
     control->runtime.recovery = recovery_new(control->self->loop, control->self->index, &recovery);
-    if (!control_watch_signals(control)) {
-        log_write(WEIR_LOG_ERROR, "weir", "cannot start a thread: %s", strerror(errno));
-        control->exit_code = 1;
-    } else if (!names_start(control->runtime.names, control->self->loop,
-                            generation->plan->global.nameservers, &names, error, sizeof(error))) {
+    if (!names_start(control->runtime.names, control->self->loop,
+                     generation->plan->global.nameservers, &names, error, sizeof(error))) {
         log_write(WEIR_LOG_ERROR, "weir", "%s", error);
         control->exit_code = 1;
     } else if (!start_workers(control)) {
@@ -347,6 +344,7 @@ static void start(struct control *control, struct generation *generation)
         } else {
             control_begin(control);
         }
+        sentry_listen(control->sentry);
         loop_run(control->self->loop);
     }
     if (control->starting != NULL) { /* it has not begun */
@@ -409,7 +407,8 @@ int control_run(const char *path)
     crash_begin(control.at_start.state_dir.ptr, PACKAGE_VERSION);
     crash_add(call_tell_file);
     crash_thread_begins(call_tell, control.self->calls);
-    struct generation *generation = build_first(&control, false);
+    struct generation *generation =
+        control_watch_signals(&control) ? build_first(&control, false) : NULL;
     if (generation == NULL) {
         control.exit_code = 1;
     } else if (!begin_for_good(&control, generation)) {

@@ -115,9 +115,9 @@ extern const struct changes_owner control_owner;
 void control_release(struct control *control);
 /* Notifies systemd, if there is one. */
 void control_notify(const char *state);
-/* From here on signals are taken. false: errno. */
+/* From here on signals are caught, and taken once the loop runs. false: it has told why. */
 bool control_watch_signals(struct control *control);
-/* Blocks signals until they are taken, since one would end a program that has clients already.
+/* Blocks signals until they are caught, since one would end a program that has clients already.
  * SIGINT ends it at any time. */
 void control_hold_signals(void);
 /* SIGTERM: no new connections; connected clients are served, running requests end. During the

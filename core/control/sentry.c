@@ -32,6 +32,7 @@ struct sentry {
     pthread_mutex_t lock;   /* of `deaf`: nothing is posted to a loop that has ended */
     bool deaf;
     _Atomic bool posted, ended;
+    _Atomic bool heard;      /* the control thread's loop takes signals; else it is the start */
     _Atomic uint64_t caught; /* by number */
     _Atomic uint64_t limit_ns, patience_ns;
     /* What is left until the program is ended; 0: it is not to be. */
@@ -74,13 +75,25 @@ static _Noreturn void end(const struct sentry *sentry, const struct looked *loop
     if (index < sentry->workers) {
         snprintf(thread, sizeof(thread), "weir-%u", index);
     }
-    if (loop->since != 0) {
+    if (loop->hung_ns > 0) {
         crash_tell_stall(thread, loop->hung_ns / NS_PER_MS, call_tell, loop->calls);
         tell_hung(sentry, loop, text, sizeof(text));
     }
     snprintf(words, sizeof(words), "weir: %s: %s", why, text);
     base_last_words(words);
     _exit(WATCH_EXIT);
+}
+
+/* As if nobody had caught it: nobody is served yet. */
+static _Noreturn void end_by(int number)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, number);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    raise(number);
+    abort();
 }
 
 /* Whether that time is over. The control thread may stop the clock meanwhile. */
@@ -161,6 +174,9 @@ static void look(struct sentry *sentry)
     tell(sentry, control);
     judge(sentry, control);
     if (is_over(&sentry->answer_ns, passed_ns) || is_over(&sentry->end_ns, passed_ns)) {
+        if (!atomic_load(&sentry->heard) && control->hung_ns == 0) {
+            end_by(SIGTERM); /* a start that is long */
+        }
         end(sentry, control, "the time to stop is over");
     }
 }
@@ -172,12 +188,23 @@ static void on_message(struct message *message)
     struct sentry *sentry = container_of(message, struct sentry, message);
 
     atomic_store(&sentry->posted, false); /* first: what is caught from here on posts anew */
+    if (!atomic_load(&sentry->heard)) {   /* what the start waited for ran messages: they wait on */
+        return;
+    }
     atomic_store(&sentry->answer_ns, 0);
     uint64_t caught = atomic_exchange(&sentry->caught, 0);
     for (int number = 1; number < 64 && !sentry->deaf; number++) {
         if ((caught >> number & 1) != 0) {
             sentry->take(sentry->arg, number);
         }
+    }
+}
+
+void sentry_listen(struct sentry *sentry)
+{
+    atomic_store(&sentry->heard, true);
+    if (atomic_load(&sentry->caught) != 0 && !atomic_exchange(&sentry->posted, true)) {
+        loop_post(sentry->self->loop, &sentry->message);
     }
 }
 
@@ -193,7 +220,9 @@ static void await_answer(struct sentry *sentry, uint64_t within_ns)
 
 static void caught(struct sentry *sentry, int number)
 {
-    if (number == SIGINT) {
+    if (number == SIGINT && !atomic_load(&sentry->heard)) {
+        end_by(SIGINT);
+    } else if (number == SIGINT) {
         await_answer(sentry, ANSWER_NS);
     } else if (number == SIGTERM) {
         await_answer(sentry, ANSWER_NS + atomic_load(&sentry->patience_ns));

@@ -22,11 +22,14 @@
 
 struct sentry;
 
-/* Each of `signals` (ended by 0) is blocked in this thread, and so in those that it starts, and
- * from now on `take` is called for it on the control thread's loop, the one behind those of the
- * workers. NULL: there is no such thread (errno). */
+/* Each of `signals` (ended by 0) is blocked in this thread, and so in those that it starts; `take`
+ * will be called for it on the control thread's loop, the one behind those of the workers, once
+ * sentry_listen was. Until then, which is the start, they wait: SIGTERM not for longer than if the
+ * loop hung, SIGINT not at all. NULL: there is no such thread (errno). */
 struct sentry *sentry_new(struct worker *const *loops, unsigned workers, const int *signals,
                           void (*take)(void *arg, int number), void *arg);
+/* The loop is about to run. */
+void sentry_listen(struct sentry *sentry);
 /* The loop ends: signals are not handed on any more. */
 void sentry_deafen(struct sentry *sentry);
 void sentry_free(struct sentry **sentry);

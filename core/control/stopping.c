@@ -170,6 +170,9 @@ bool control_watch_signals(struct control *control)
 
     control->sentry =
         sentry_new(control->runtime.loops, control->runtime.workers, numbers, on_signal, control);
+    if (control->sentry == NULL) {
+        fprintf(stderr, "weir: cannot start a thread: %s\n", strerror(errno));
+    }
     return control->sentry != NULL;
 }
 

@@ -165,14 +165,38 @@ def test_a_module_that_hangs_at_the_end(start, tmp_path):
     assert record(weir)["calls"][0]["hook"] == "conf_free"
 
 
-@pytest.mark.skipif(SANITIZED, reason="sanitizers report faults themselves")
-def test_a_start_that_hangs_names_who_when_it_is_aborted(start, tmp_path):
-    """As systemd does it when the time to start is over."""
+def hang_at_the_start(start, tmp_path):
     weir = start("sleeps", at="conf_create")
     weir.stop()
     (tmp_path / "die").touch()
     weir.start(wait=False)
     wait_for((tmp_path / "die.now").exists, "the module to hang")
+    return weir
+
+
+def test_a_start_that_hangs_ends_by_sigterm(start, tmp_path):
+    """And the next one knows who it was."""
+    weir = hang_at_the_start(start, tmp_path)
+    weir.signal(signal.SIGTERM)
+    assert weir.wait_exit() == STALLED
+    assert record(weir)["kind"] == "stall" and record(weir)["thread"] == "weir"
+    assert record(weir)["calls"][0]["hook"] == "conf_create"
+    (tmp_path / "die").unlink()
+    weir.start()
+    weir.wait_log("the run before ended by .*, of module balance_dies, thread weir")
+    assert weir.get("/").text == "a"
+
+
+def test_a_start_that_hangs_ends_by_sigint(start, tmp_path):
+    weir = hang_at_the_start(start, tmp_path)
+    weir.signal(signal.SIGINT)
+    assert weir.wait_exit() == -signal.SIGINT
+
+
+@pytest.mark.skipif(SANITIZED, reason="sanitizers report faults themselves")
+def test_a_start_that_hangs_names_who_when_it_is_aborted(start, tmp_path):
+    """As systemd does it when the time to start is over."""
+    weir = hang_at_the_start(start, tmp_path)
     weir.signal(signal.SIGABRT)
     assert weir.wait_exit() == -signal.SIGABRT
     assert record(weir)["signal"] == "SIGABRT" and record(weir)["calls"][0]["hook"] == "conf_create"
