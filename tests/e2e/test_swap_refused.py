@@ -53,6 +53,23 @@ def test_a_rollback_that_cannot_be_kept(begin):
     assert journal(weir)[-1] == ("modules.rollback", "rolled_back")
 
 
+def test_a_promotion_that_cannot_be_kept(begin):
+    """Nothing speaks against the copy but a full disk: it is promoted once there is room."""
+    weir = begin(workers=1)
+    swap(weir, file="trial_two.so", canary="50%", **{"for": "1s"})
+    sizes = resource.prlimit(weir.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(weir.pid, resource.RLIMIT_FSIZE, (4096, sizes[1]))
+    wait_for(lambda: weir.log().count("a change was not kept") > 1, "a second attempt")
+    assert show(weir)["swap"]["state"] == "trying"
+    before = picks(weir)
+    for _ in range(10):
+        assert weir.get("/").status == 200
+    assert picks(weir) == (before[0] + 5, before[1] + 5), "it goes on"
+    resource.prlimit(weir.pid, resource.RLIMIT_FSIZE, sizes)
+    assert wait_state(weir, "promoted")["version"] == "2.0"
+    assert journal(weir)[-1] == ("modules.promote", "promoted")
+
+
 def test_a_balancer_of_no_pool_is_not_tried(begin, folder):  # pylint: disable=redefined-outer-name
     """Its trial would show nothing, and promote whatever it is."""
     weir = begin()

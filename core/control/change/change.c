@@ -207,6 +207,7 @@ static void kept(void *arg, const char *error)
     struct change *change = arg;
     struct changes *changes = change->changes;
 
+    change->unkept = error != NULL;
     if (error == NULL) {
         take_entry(change);
     }

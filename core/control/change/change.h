@@ -33,6 +33,7 @@ struct change {
     struct message message; /* posted when it fails early; `failed` says why */
     char *failed;
     bool refused; /* what was asked for is wrong */
+    bool unkept;  /* nothing is wrong but that the store has not taken it */
 };
 
 /* For the operation (NULL: none), which the change answers. */

@@ -76,8 +76,7 @@ static void enforce(struct change *change)
  * was but the store that did not take it; a way back is, once a second. */
 static void refused(const struct change *change, struct swap *swap, const char *error)
 {
-    if (change->operation == NULL && swap->verdict == NULL &&
-        store_is_well(change->changes->store)) {
+    if (change->operation == NULL && swap->verdict == NULL && !change->unkept) {
         swap->verdict = base_printf("it cannot be promoted: %s", error);
     } else {
         swap->again_ns = loop_now_ns(change->changes->plane.self->loop) + 1000 * NS_PER_MS;
