@@ -387,6 +387,8 @@ def test_what_is_refused(begin):
             ({**HASH, "canary": "5"}, 422, "no share"),
             ({**HASH, "canary": "0%"}, 422, "no share"),
             ({**HASH, "canary": "91%"}, 422, "no share"),
+            ({**HASH, "canary": "0x10%"}, 422, "no share"),
+            ({**HASH, "canary": "%"}, 422, "no share"),
             ({**HASH, "for": "soon"}, 422, "not a duration"),
             ({**HASH, "max_error_ratio": "2"}, 422, "must be a number"),
             ({**HASH, "max_latency_ratio": -1}, 422, "out of range (0..1000)"),

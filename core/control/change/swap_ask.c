@@ -14,10 +14,11 @@
 /* "5%" or "0.5%" of the picks. 0: 422 is the answer. */
 static double parse_share(struct operation *operation, const char *text)
 {
+    bool plain = strspn(text, "0123456789.") + 1 == strlen(text); /* no hexadecimal one */
     char *end = NULL;
     double share = strtod(text, &end);
 
-    if (end == text || strcmp(end, "%") != 0 || !(share >= 0.1 && share <= 90)) {
+    if (!plain || strcmp(end, "%") != 0 || !(share >= 0.1 && share <= 90)) {
         operation_invalid(operation, "/canary",
                           "\"%.20s\" is no share; write 0.1%% to 90%%, for example \"5%%\"", text);
         return 0;
