@@ -322,6 +322,24 @@ def test_files_that_agree_by_now(begin, http_server):
     assert status == 409 and "changed since" in answer["detail"], answer
 
 
+@pytest.mark.parametrize("promoted", [False, True])
+def test_beside_one_that_cannot_be_had(begin, promoted):
+    """What was set before is of a module that a start lacked, so the files' own balancer ran: it comes back."""
+    weir = begin()
+    patch(weir, {"balance": "least_conn"})
+    weir.stop()
+    weir.conf_path.write_text(weir.conf_path.read_text().replace('module "balance_least_conn" {}\n', ""))
+    weir.start()
+    assert policy(weir)[0] == "trial"
+    pool = patch(weir, {**HASH, **LONG})
+    assert (pool["swap"]["old"]["balance"], pool["swap"]["old"]["from_files"]) == ("trial", True)
+    if promoted:
+        step(weir, "promote")
+    pool = step(weir, "rollback")
+    assert (pool["policy"], pool["swap"]["state"]) == ("trial", "rolled_back")
+    assert {weir.get("/x").server for _ in range(9)} == set("abc")
+
+
 def test_a_change_without_a_trial_since(begin):
     """It is a newer word than that of the trial before."""
     weir = begin()

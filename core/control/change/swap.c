@@ -185,8 +185,8 @@ enum written swap_begin(struct operation *operation, struct swap *swap, double s
 
 /* ---- promote, roll back ---- */
 
-static cJSON *next_record(const struct swap *swap, enum trial_arm side, const char *author,
-                          const char *reason)
+cJSON *swap_next_record(const struct swap *swap, enum trial_arm side, const char *author,
+                        const char *reason)
 {
     cJSON *record = cJSON_Duplicate(swap->record, true);
     const char *state = side == ARM_NEW ? "promoted" : "rolled_back";
@@ -204,7 +204,7 @@ static bool prepare(struct change *change, struct swap *swap, enum trial_arm sid
                     const char *command, const char *reason, struct mistakes *mistakes)
 {
     const char *author = change->operation != NULL ? change->operation->author : "weir";
-    struct step *step = step_new(change, swap, false, next_record(swap, side, author, reason));
+    struct step *step = step_new(change, swap, false, swap_next_record(swap, side, author, reason));
     const struct swap_subject *subject = swap->subject;
 
     change->swaps = true;
@@ -329,12 +329,14 @@ static const char *cut_short(const struct changes *changes, const struct swap *s
                                                                 : NULL;
 }
 
-/* Only the record changes. */
+/* The record changes, and nothing is tried any more. */
 static void give_up(struct changes *changes, struct swap *swap, const char *reason)
 {
     struct change *change = change_new(changes, NULL);
 
-    step_new(change, swap, false, next_record(swap, ARM_OLD, "weir", reason));
+    change->swaps = changes->plane.runtime->current->plan->has_canary;
+    change->swap.step = SWAP_DROP;
+    step_new(change, swap, false, swap_next_record(swap, ARM_OLD, "weir", reason));
     note(change, swap->subject->rollback);
     change_begin(change);
 }

@@ -83,6 +83,9 @@ enum written swap_promote(struct operation *operation, const struct swap_subject
                           struct swap *swap);
 enum written swap_rollback(struct operation *operation, const struct swap_subject *subject,
                            struct swap *swap);
+/* The record of it once that side is in force. `reason` NULL: an operator's wish. */
+cJSON *swap_next_record(const struct swap *swap, enum trial_arm side, const char *author,
+                        const char *reason);
 /* As the API shows it; `swap` NULL: NULL. */
 cJSON *swap_show(const struct changes *changes, const struct swap *swap);
 

@@ -43,11 +43,15 @@ static bool put(struct changes *changes, struct swap *swap, enum trial_arm side,
 {
     const struct plan *plan = plan_of(changes);
     const struct pool_plan *pool = plan_pool(plan, str_from(swap->name));
+    struct place nowhere = {NULL, 0};
+
+    if (pool != NULL && pool->canary != NULL && side == ARM_OLD) {
+        how->step = SWAP_DROP; /* it is in force all along */
+        return true;
+    }
     cJSON *entry = entry_of(swap, side);
     const struct conf_node *block = entry != NULL ? pool_block_of(arena, swap->name, entry)
                                                   : pool_block_in_files(plan, str_from(swap->name));
-    struct place nowhere = {NULL, 0};
-
     cJSON_Delete(entry);
     if (pool == NULL || block == NULL) {
         mistakes_add(mistakes, nowhere, "there is no pool \"%s\" any more", swap->name);
@@ -156,14 +160,27 @@ static const struct swap_subject subject = {
 
 /* ---- operations ---- */
 
+/* Whether what was set at run time is what runs; it may be of a module that the files no longer
+ * enable. */
+static bool is_running(const struct pool_plan *plan, const cJSON *entry)
+{
+    struct arena arena;
+
+    arena_init(&arena, NULL, 0);
+    bool same =
+        pool_block_equal(pool_block_of(&arena, plan->pool->name, entry), plan->balance->block);
+    arena_reset(&arena);
+    return same;
+}
+
 /* What was set at run time, or the files' block. */
 static cJSON *old_of(const struct changes *changes, const struct pool_plan *plan)
 {
     const cJSON *entry = json_get(changes->pools, plan->pool->name);
-    cJSON *old =
-        entry != NULL ? cJSON_Duplicate(entry, true) : pool_block_json(plan->balance->block);
+    bool set = entry != NULL && is_running(plan, entry);
+    cJSON *old = set ? cJSON_Duplicate(entry, true) : pool_block_json(plan->balance->block);
 
-    cJSON_AddBoolToObject(old, "from_files", entry == NULL);
+    cJSON_AddBoolToObject(old, "from_files", !set);
     return old;
 }
 
