@@ -2,6 +2,7 @@
 """Another balancer of a pool, or the same with other options, is tried with a share of that pool's picks: it goes
 back by itself where it does worse, else it is promoted; nothing else changes, and what runs is what is kept."""
 
+import json
 import shutil
 import time
 
@@ -9,6 +10,7 @@ import pytest
 
 from weirtest import admin, conf, swaps, wire
 from weirtest.backend import Reply
+from weirtest.client import Client
 from weirtest.load import Load
 from weirtest.swaps import COPIES, call, make_folder, restart, stage, text_of
 from weirtest.wait import wait_for
@@ -395,6 +397,41 @@ def test_unconfirmed(begin):
     step(weir, "promote")
     assert wait_state(weir, "rolled_back")["policy_set"] is None
     assert last_entry(weir, "pool.patch")["state"] == "expired"
+
+
+# ---- two operators ----
+
+def test_who_has_read_something_else_is_told(begin):
+    weir = begin()
+
+    def tagged(method="GET", what="", tag=None, body=None):
+        with Client(str(weir.folder / "admin.sock")) as client:
+            client.request(method, f"/api/v1/pools/web{what}",
+                           [("If-Match", tag)] * bool(tag) + [("Content-Type", "application/json")] * bool(body),
+                           body=json.dumps(body) if body else None)
+            response = client.response()
+            return response.status, response.headers.get("ETag")
+
+    _, first = tagged()
+    assert weir.get("/").status == 200
+    assert tagged() == (200, first), "what is counted changes nothing"
+    assert tagged("PATCH", "", '"0123456789abcdef"', {**HASH, **LONG})[0] == 412
+    assert show(weir)["swap"] is None
+    status, second = tagged("PATCH", "", first, {**HASH, **LONG})
+    assert status == 200 and second != first and tagged()[1] == second
+    for _ in range(2):
+        assert weir.get("/").status == 200
+    assert tagged("POST", "/promote", first) == (412, second), "with the tag that is right"
+    status, third = tagged("POST", "/promote", second)
+    assert status == 200 and third not in (first, second)
+    for what in ("/rollback", "/promote"):
+        assert tagged("POST", what, second) == (412, third)
+    assert tagged("POST", "/servers", second, {"url": "http://127.0.0.1:1", "id": "z"})[0] == 412
+    status, last = tagged("POST", "/rollback", third)
+    assert status == 200 and last not in (first, second, third)
+    status, least = tagged("PATCH", "", last, {"balance": "least_conn"})
+    assert status == 200 and least not in (first, second, third, last)
+    assert tagged("PATCH", "", last, {"balance": "least_conn", "options": {"strikes": "1"}}) == (412, least)
 
 
 # ---- what is refused ----

@@ -4,7 +4,10 @@
  */
 #include "control/api/find.h"
 
+#include <stdlib.h>
+
 #include "control/api/plane.h"
+#include "control/api/show.h"
 
 struct weir_str find_pool_name(const char *key)
 {
@@ -54,4 +57,14 @@ struct server *find_server_of(struct operation *operation, struct found *found)
                           operation->params[0], operation->params[1]);
     }
     return found->server;
+}
+
+struct pool_plan *find_matched_pool_of(struct operation *operation)
+{
+    struct pool_plan *plan = find_pool_of(operation);
+    char *tag = plan != NULL ? show_pool_tag(operation->plane, plan) : NULL;
+    bool matches = tag != NULL && operation_matches(operation, tag);
+
+    free(tag);
+    return matches ? plan : NULL;
 }

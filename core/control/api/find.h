@@ -26,5 +26,7 @@ struct found find_by_key(const struct generation *generation, const char *key);
 /* Those of the operation's path in the running generation; NULL: 404 is the answer. */
 struct pool_plan *find_pool_of(struct operation *operation);
 struct server *find_server_of(struct operation *operation, struct found *found);
+/* The pool as the operation's author has read it (If-Match); NULL: 404 or 412 is the answer. */
+struct pool_plan *find_matched_pool_of(struct operation *operation);
 
 #endif

@@ -367,9 +367,37 @@ char *show_server_tag(const struct plane *plane, const struct pool_plan *plan, s
     return base_printf("%016llx", (unsigned long long)server_hash(plane, plan, index));
 }
 
+/* Goes on with the members of an object that say what runs, not what is counted. */
+static uint64_t hash_members(uint64_t hash, const cJSON *object)
+{
+    static const char *const members[] = {"balance", "options", "state", "began", "ended"};
+
+    for (size_t i = 0; i < ARRAY_COUNT(members); i++) {
+        const cJSON *member = json_get(object, members[i]);
+        char *text = member != NULL ? json_print(member) : NULL;
+        hash = table_hash_more(hash, str_from(text != NULL ? text : "null"));
+        free(text);
+    }
+    return hash;
+}
+
+/* The balancer, what was set of it at run time, and the state of its last trial. */
+static uint64_t balance_hash(const struct plane *plane, const struct pool_plan *plan)
+{
+    const char *pool = plan->pool->name;
+    cJSON *set = plane->pool_change != NULL ? plane->pool_change(plane, pool) : NULL;
+    cJSON *swap = plane->pool_swap != NULL ? plane->pool_swap(plane, pool) : NULL;
+    uint64_t hash = table_hash_more(table_hash(str_from(pool)), str_from(use_name(plan->balance)));
+
+    hash = hash_members(hash_members(hash, set), swap);
+    cJSON_Delete(set);
+    cJSON_Delete(swap);
+    return hash;
+}
+
 char *show_pool_tag(const struct plane *plane, const struct pool_plan *plan)
 {
-    uint64_t hash = table_hash(str_from(plan->pool->name));
+    uint64_t hash = balance_hash(plane, plan);
     for (size_t i = 0; i < plan->server_count; i++) {
         hash = (hash * 31) ^ server_hash(plane, plan, i);
     }

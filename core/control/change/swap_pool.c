@@ -118,6 +118,7 @@ static void answer(struct operation *operation, const char *name)
 
     if (pool != NULL) {
         operation_succeed(operation, 200, show_pool(plane, pool));
+        operation->etag = show_pool_tag(plane, pool);
     }
 }
 
@@ -222,7 +223,7 @@ static struct swap *find(const struct changes *changes, const char *pool)
 
 enum written swap_promote_pool(struct operation *operation)
 {
-    const struct pool_plan *plan = find_pool_of(operation);
+    const struct pool_plan *plan = find_matched_pool_of(operation);
 
     return plan != NULL
                ? swap_promote(operation, &subject, find(changes_of(operation), plan->pool->name))
@@ -231,7 +232,7 @@ enum written swap_promote_pool(struct operation *operation)
 
 enum written swap_rollback_pool(struct operation *operation)
 {
-    const struct pool_plan *plan = find_pool_of(operation);
+    const struct pool_plan *plan = find_matched_pool_of(operation);
 
     return plan != NULL
                ? swap_rollback(operation, &subject, find(changes_of(operation), plan->pool->name))

@@ -66,6 +66,7 @@ static void answer_pool(struct change *change, const char *error)
 
     if (error == NULL && plan != NULL) {
         operation_succeed(change->operation, 200, show_pool(plane, plan));
+        change->operation->etag = show_pool_tag(plane, plan);
     }
 }
 
@@ -118,7 +119,7 @@ static const char *prepare(struct change *change, const char *command, const cha
 
 static enum written run_patch(struct operation *operation)
 {
-    const struct pool_plan *plan = find_pool_of(operation);
+    const struct pool_plan *plan = find_matched_pool_of(operation);
 
     if (plan == NULL || !swap_may_begin(operation, NULL)) {
         return WRITE_ANSWERED;
@@ -273,15 +274,15 @@ static const struct weir_argument patch_body[] = {
 
 static const struct command commands[] = {
     WRITE(
-        "pool.patch", OPERATOR, "PATCH", "/pools/{pool}", patch_body, NULL, 200, CONFIRM, "Pool",
+        "pool.patch", OPERATOR, "PATCH", "/pools/{pool}", patch_body, NULL, 200, MATCHED, "Pool",
         run_patch,
         "Gives a pool another balancer, or other options of it, at once or after a trial; nothing "
         "else changes."),
-    WRITE("pool.promote", OPERATOR, "POST", "/pools/{pool}/promote", NULL, NULL, 200, 0, "Pool",
-          swap_promote_pool,
+    WRITE("pool.promote", OPERATOR, "POST", "/pools/{pool}/promote", NULL, NULL, 200,
+          WEIR_OPERATION_IF_MATCH, "Pool", swap_promote_pool,
           "Ends the trial of another balancer: it takes the place of the one before."),
-    WRITE("pool.rollback", OPERATOR, "POST", "/pools/{pool}/rollback", NULL, NULL, 200, 0, "Pool",
-          swap_rollback_pool,
+    WRITE("pool.rollback", OPERATOR, "POST", "/pools/{pool}/rollback", NULL, NULL, 200,
+          WEIR_OPERATION_IF_MATCH, "Pool", swap_rollback_pool,
           "Ends the trial of another balancer, or puts the one before the last trial in force."),
     COMMANDS_END,
 };

@@ -300,11 +300,11 @@ static enum written add(struct operation *operation, const struct pool_plan *pla
 
 static enum written run_server_add(struct operation *operation)
 {
-    const struct pool_plan *plan = find_pool_of(operation);
+    const struct pool_plan *plan = find_matched_pool_of(operation);
     enum written written = WRITE_ANSWERED;
     char *id = NULL;
 
-    if (plan == NULL || !matches(operation, show_pool_tag(operation->plane, plan))) {
+    if (plan == NULL) {
         return WRITE_ANSWERED;
     }
     char *url = check_url(operation, &id);
