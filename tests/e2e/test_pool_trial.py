@@ -388,6 +388,35 @@ def test_undo(begin):
     assert status == 409 and "rolled back already" in answer["detail"], answer
 
 
+def test_the_last_trial_is_what_undo_has_left(begin):
+    """Undo brings a side of it back: then that is its state, also after a start, and it can go on from there."""
+    weir = begin()
+
+    def stands(state, name):
+        assert (show(weir)["swap"]["state"], policy(weir)[0]) == (state, name)
+        assert call(weir, "GET", "/pools")[1]["entries"][0]["swap"]["state"] == state
+
+    patch(weir, {**HASH, **LONG})
+    step(weir, "promote")
+    assert undo(weir, last_entry(weir, "pool.promote"))[0] == 200
+    stands("rolled_back", "trial")
+    assert call(weir, "POST", "/pools/web/rollback")[0] == 409
+    assert undo(weir, last_entry(weir, "journal.undo"))[0] == 200
+    stands("promoted", "hash")
+    restart(weir)
+    stands("promoted", "hash")
+    step(weir, "rollback")
+    assert undo(weir, last_entry(weir, "pool.rollback"))[0] == 200
+    stands("promoted", "hash")
+    step(weir, "rollback")
+    stands("rolled_back", "trial")
+    patch(weir, HASH)
+    stands("promoted", "hash")
+    patch(weir, {"balance": "least_conn"})
+    stands("promoted", "least_conn")
+    assert "changed since" in call(weir, "POST", "/pools/web/rollback")[1]["detail"]
+
+
 def test_unconfirmed(begin):
     """Nobody confirms it: it goes, whether it is tried or was promoted."""
     weir = begin()

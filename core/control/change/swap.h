@@ -183,6 +183,12 @@ bool swap_restore(struct changes *changes, const struct generation *generation, 
 enum written swap_try_pool(struct operation *operation, const struct pool_plan *plan);
 enum written swap_promote_pool(struct operation *operation);
 enum written swap_rollback_pool(struct operation *operation);
+/* A change without a trial will give the pool that entry (NULL: the files' block): keeps, and
+ * returns, the record of its last swap where that is one of the two sides again, as by an undo.
+ * NULL: there is nothing to say. */
+cJSON *swap_pool_follow(struct change *change, const char *pool, const cJSON *entry);
+/* It has; takes over the record (NULL: none). */
+void swap_pool_followed(const struct changes *changes, const char *pool, cJSON *record);
 /* When the part of pools begins. */
 void swap_pool_begin(struct changes *changes);
 

@@ -221,6 +221,46 @@ static struct swap *find(const struct changes *changes, const char *pool)
     return swap;
 }
 
+/* ---- other changes ---- */
+
+static bool is_side(const struct changes *changes, const struct swap *swap, enum trial_arm side,
+                    const cJSON *entry)
+{
+    cJSON *own = entry_of(swap, side);
+    bool same = own != NULL && entry != NULL
+                    ? cJSON_Compare(own, entry, true)
+                    : own == NULL && entry == NULL && is_files(changes, swap);
+
+    cJSON_Delete(own);
+    return same;
+}
+
+cJSON *swap_pool_follow(struct change *change, const char *pool, const cJSON *entry)
+{
+    const struct swap *swap = find(change->changes, pool);
+    const char *author = change->operation != NULL ? change->operation->author : "weir";
+    enum trial_arm side = swap_is(swap, "promoted") ? ARM_OLD : ARM_NEW;
+
+    if (swap == NULL || swap_is(swap, "trying") || !is_side(change->changes, swap, side, entry)) {
+        return NULL;
+    }
+    cJSON *record = swap_next_record(swap, side, author, NULL);
+    store_put_json(&change->batch, "swaps", swap->key, record);
+    return record;
+}
+
+void swap_pool_followed(const struct changes *changes, const char *pool, cJSON *record)
+{
+    struct swap *swap = record != NULL ? find(changes, pool) : NULL;
+
+    if (swap != NULL) {
+        cJSON_Delete(swap->record);
+        swap->record = record;
+    }
+}
+
+/* ---- the ends ---- */
+
 enum written swap_promote_pool(struct operation *operation)
 {
     const struct pool_plan *plan = find_matched_pool_of(operation);

@@ -39,6 +39,7 @@ static const struct conf_node *balance(void *arg, struct arena *arena, struct we
 struct pool_change {
     char *pool;
     cJSON *entry; /* kept from then on; NULL: nothing, the files' block */
+    cJSON *swap;  /* the record of the pool's last swap, likewise; NULL: as it was */
     struct arena arena;
 };
 
@@ -46,6 +47,7 @@ static void pool_change_free(void *arg)
 {
     struct pool_change *work = arg;
     cJSON_Delete(work->entry);
+    cJSON_Delete(work->swap);
     arena_reset(&work->arena);
     free(work->pool);
     free(work);
@@ -56,6 +58,8 @@ static void enforce(struct change *change)
     struct pool_change *work = change->arg;
     json_put(change->changes->pools, work->pool, work->entry);
     work->entry = NULL;
+    swap_pool_followed(change->changes, work->pool, work->swap);
+    work->swap = NULL;
 }
 
 static void answer_pool(struct change *change, const char *error)
@@ -114,6 +118,7 @@ static const char *prepare(struct change *change, const char *command, const cha
     json_set(change->journal, "pool_key", pool);
     json_set_copy(change->journal, "pool_before", before);
     store_put_json(&change->batch, "pools", pool, entry);
+    work->swap = swap_pool_follow(change, pool, entry);
     return NULL;
 }
 
