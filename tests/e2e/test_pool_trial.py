@@ -428,6 +428,63 @@ def test_unconfirmed(begin):
     assert last_entry(weir, "pool.patch")["state"] == "expired"
 
 
+def state_of(weir, id):
+    _, answer = call(weir, "GET", "/journal")
+    return next(entry["state"] for entry in answer["entries"] if entry["id"] == id)
+
+
+def unconfirmed_server(weir, pool, server):
+    """A change that expires later than those with 1s: what was overdue before it has been looked at by then."""
+    status, answer = call(weir, "PATCH", f"/pools/{pool}/servers/{server}?confirm=2s", {"weight": 7})
+    assert status == 200, answer
+    return last_entry(weir, "server.patch")["id"]
+
+
+def test_an_unconfirmed_change_waits_for_a_trial(begin, http_server):
+    """It cannot be taken back while one runs, of whatever pool; then it is."""
+    weir = begin(extra=conf.pool("other", {"d": http_server("d")}))
+    later = unconfirmed_server(weir, "web", "a")
+    patch(weir, {"balance": "round_robin"}, query="?confirm=1s")
+    first = last_entry(weir, "pool.patch")["id"]
+    patch(weir, {**HASH, **LONG}, "other")
+    wait_for(lambda: state_of(weir, later) == "expired", "the server's change to be taken back")
+    assert (state_of(weir, first), policy(weir)[0]) == ("pending", "round_robin")
+    step(weir, "rollback", "other")
+    wait_for(lambda: state_of(weir, first) == "expired", "the balancer before")
+    assert policy(weir) == ("trial", None)
+
+
+def test_an_unconfirmed_trial_that_went_back(begin):
+    """Nothing of it is left, and nobody is told that it stays."""
+    weir = begin()
+    patch(weir, {**HASH, **LONG}, query="?confirm=1s")
+    began = last_entry(weir, "pool.patch")["id"]
+    step(weir, "rollback")
+    wait_for(lambda: state_of(weir, began) != "pending", "its time to be over")
+    assert state_of(weir, began) == "expired"
+    assert "gone back already" in weir.log() and "it stays" not in weir.log()
+
+
+def test_an_unconfirmed_trial_waits_for_its_pool(begin, http_server):
+    """Where a reload has removed it, and another brings it back."""
+    servers = {name: http_server(name) for name in "abc"}
+    extra = conf.pool("other", {"d": http_server("d")})
+    weir = begin(servers, extra=extra)
+    later = unconfirmed_server(weir, "other", "d")
+    patch(weir, {**HASH, **LONG}, query="?confirm=1s")
+    began = last_entry(weir, "pool.patch")["id"]
+    step(weir, "promote")
+    text = text_of(weir, servers, extra=extra)
+    weir.configure(text.replace('"web"', '"else"'))
+    weir.reload()
+    wait_for(lambda: state_of(weir, later) == "expired", "the server's change to be taken back")
+    assert state_of(weir, began) == "pending"
+    weir.configure(text)
+    weir.reload()
+    wait_for(lambda: state_of(weir, began) == "expired", "the balancer before")
+    assert policy(weir) == ("trial", None)
+
+
 # ---- two operators ----
 
 def test_who_has_read_something_else_is_told(begin):

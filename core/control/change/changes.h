@@ -38,6 +38,8 @@ struct change_part {
     /* Whether nobody can take the entry back now, but somebody may later: an unconfirmed change
      * waits for that. */
     bool (*waits)(const struct changes *changes, const cJSON *entry);
+    /* Whether nothing is left of it that could be taken back: it has ended by itself. */
+    bool (*is_over)(const struct changes *changes, const cJSON *entry);
 };
 
 /* Who brings generations into force. Callbacks come on a later turn, unless noted. */

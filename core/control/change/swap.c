@@ -290,16 +290,40 @@ enum written swap_rollback(struct operation *operation, const struct swap_subjec
 
 /* ---- undone ---- */
 
+/* What the entry began; NULL: another swap has taken its place. */
+static struct swap *begun_by(const struct changes *changes, const cJSON *entry)
+{
+    const cJSON *began = json_get(json_get(entry, "after"), "began");
+    struct swap *swap = swap_find(changes, json_text(entry, MARK));
+
+    return swap != NULL && cJSON_Compare(json_get(swap->record, "began"), began, true) ? swap
+                                                                                       : NULL;
+}
+
+static bool waits(const struct changes *changes, const cJSON *entry)
+{
+    const struct swap *swap = begun_by(changes, entry), *tried = swap_tried(changes);
+    cJSON *running = swap != NULL ? swap->subject->running(changes, swap) : NULL;
+    bool can = (tried == NULL || tried == swap) && (swap == NULL || running != NULL);
+
+    cJSON_Delete(running);
+    return !can;
+}
+
+static bool is_over(const struct changes *changes, const cJSON *entry)
+{
+    return swap_is(begun_by(changes, entry), "rolled_back");
+}
+
 /* What the entry began is rolled back, whether it is tried or in force. */
 static const char *take_back(struct change *change, const cJSON *entry)
 {
     struct changes *changes = change->changes;
     const char *changed = NULL;
-    const cJSON *began = json_get(json_get(entry, "after"), "began");
     struct mistakes mistakes = {0};
-    struct swap *swap = swap_find(changes, json_text(entry, MARK)), *tried = swap_tried(changes);
+    struct swap *swap = begun_by(changes, entry), *tried = swap_tried(changes);
 
-    if (swap == NULL || !cJSON_Compare(json_get(swap->record, "began"), began, true)) {
+    if (swap == NULL) {
         return "it has been swapped again since";
     }
     if (swap_is(swap, "rolled_back")) {
@@ -431,4 +455,6 @@ const struct change_part swap_part = {.space = "swaps",
                                       .load = swap_load,
                                       .upkeep = upkeep,
                                       .mark = MARK,
-                                      .take_back = take_back};
+                                      .take_back = take_back,
+                                      .waits = waits,
+                                      .is_over = is_over};

@@ -206,6 +206,22 @@ static bool is_held(const struct changes *changes, const cJSON *entry)
     return later != NULL && strcmp(json_text(later, "state"), "pending") == 0;
 }
 
+static bool is_over(const struct changes *changes, const cJSON *entry)
+{
+    const struct change_part *part = part_of(changes, entry);
+    return part != NULL && part->is_over != NULL && part->is_over(changes, entry);
+}
+
+/* Only its state changes. */
+static void settle(struct changes *changes, cJSON *entry, const char *state)
+{
+    struct change *change = change_new(changes, NULL);
+
+    change->older = entry;
+    change->older_state = state;
+    change_begin(change);
+}
+
 /* The newest entry whose confirmation is overdue, and that waits for nobody; NULL: none. */
 static cJSON *overdue(const struct changes *changes)
 {
@@ -215,7 +231,7 @@ static cJSON *overdue(const struct changes *changes)
     while ((entry = journal_overdue(changes->journal, id, now_ms)) != NULL) {
         const struct change_part *part = part_of(changes, entry);
         bool waits = part != NULL && part->waits != NULL && part->waits(changes, entry);
-        if (!waits && !is_held(changes, entry)) {
+        if (is_over(changes, entry) || (!waits && !is_held(changes, entry))) {
             break;
         }
         id = journal_id(entry);
@@ -231,6 +247,12 @@ static bool undo_upkeep(struct changes *changes)
         return false;
     }
     unsigned long long id = journal_id(entry);
+    if (is_over(changes, entry)) {
+        log_write(WEIR_LOG_NOTICE, "weir",
+                  "change %llu was not confirmed in time: it has gone back already", id);
+        settle(changes, entry, "expired");
+        return true;
+    }
     char *refusal = undo_begin(changes, NULL, entry, "expired");
     if (refusal == NULL) {
         log_write(WEIR_LOG_NOTICE, "weir",
@@ -240,10 +262,7 @@ static bool undo_upkeep(struct changes *changes)
     log_write(WEIR_LOG_WARNING, "weir", "change %llu was not confirmed in time, but it stays: %s",
               id, refusal);
     free(refusal);
-    struct change *change = change_new(changes, NULL);
-    change->older = entry;
-    change->older_state = "done";
-    change_begin(change);
+    settle(changes, entry, "done");
     return true;
 }
 

@@ -155,7 +155,8 @@ static const char *take_back(struct change *change, const cJSON *entry)
 static bool waits(const struct changes *changes, const cJSON *entry)
 {
     const struct plan *plan = changes->plane.runtime->current->plan;
-    return plan_pool(plan, str_from(json_text(entry, "pool_key"))) == NULL;
+    return swap_tried(changes) != NULL ||
+           plan_pool(plan, str_from(json_text(entry, "pool_key"))) == NULL;
 }
 
 /* ---- files ---- */
