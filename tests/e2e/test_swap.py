@@ -234,7 +234,7 @@ def bad_z(request):
 
 
 @pytest.mark.parametrize("copy, reason", [("last", "requests failed"), ("index", "strikes"), ("slow", "strikes"),
-                                          ("members", "strikes")])
+                                          ("members", "take over its servers")])
 def test_a_worse_one_goes_by_itself(begin, http_server, copy, reason):
     servers = {name: http_server(name) for name in "ab"}
     if copy == "last":

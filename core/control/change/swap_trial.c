@@ -58,6 +58,9 @@ static char *judge_strikes(const struct changes *changes, const struct swap *swa
         if (guard_is_out(pool->canary->guard)) {
             return base_printf("it is out for too many strikes in pool %s", pool->pool->name);
         }
+        if (atomic_load(&pool->trial->unable)) {
+            return base_printf("pool %s: it could not take over its servers", pool->pool->name);
+        }
         for (unsigned arm = 0; arm < TRIAL_ARMS; arm++) {
             struct judged sum;
             judged_sum(&sum, pool->trial, arm);

@@ -38,6 +38,7 @@ struct trial {
     unsigned refs;
     unsigned loops;
     _Atomic uint32_t share; /* of the picks, of 2^32 */
+    _Atomic bool unable;    /* the new one's on_members failed */
     struct trial_local *locals;
 };
 

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "module/secret.h"
+#include "proxy/plan/trial.h"
 #include "proxy/pool/balancer.h"
 #include "proxy/pool/connections.h"
 #include "proxy/pool/etags.h"
@@ -281,6 +282,9 @@ void pool_local_refresh(struct pool_local *local)
             candidates_mirror(local, others[i]);
             refresh_arm(local, others[i]);
         }
+    }
+    if (local->canary != NULL && local->canary->balancer->failed) {
+        atomic_store(&local->plan->trial->unable, true); /* no picks that it could do worse with */
     }
     balancer_rank_reserves(local);
     queue_reconsider(local);
