@@ -21,11 +21,21 @@
 
 /* ---- generations ---- */
 
+/* The loops may all have gone on from it before the control thread hears that they have: until then
+ * it is what reads show, with its modules. */
+static bool is_shown(const struct control *control, const struct generation *generation)
+{
+    return control->done != NULL && generation == control->runtime.current;
+}
+
 void control_free_left(struct control *control)
 {
     list_each(link, &control->generations)
     {
         struct generation *generation = container_of(link, struct generation, link);
+        if (is_shown(control, generation)) {
+            continue;
+        }
         if (atomic_load(&generation->life.loops_kept) == 0) {
             list_remove(link);
             generation_free(&generation);
@@ -248,6 +258,7 @@ static void applied(void *arg)
         control_leave_sockets(control, control->runtime.current, generation);
     }
     control->runtime.current = generation;
+    control_generation_left(&control->runtime); /* the one before, which was shown until now */
     generation->in_force = true;
     control_take_log(generation);
     if (control->stopping) {

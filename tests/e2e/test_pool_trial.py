@@ -4,6 +4,7 @@ back by itself where it does worse, else it is promoted; nothing else changes, a
 
 import json
 import shutil
+import threading
 import time
 
 import pytest
@@ -291,6 +292,26 @@ def test_servers_come_and_a_reload_ends_it(begin, http_server):
     assert "reload" in wait_state(weir, "rolled_back")["swap"]["reason"]
     assert policy(weir) == ("trial", None)
     assert {weir.get("/").server for _ in range(6)} == set("abc")
+
+
+def test_looked_at_while_it_ends(begin):
+    """One loop is late, and the others have gone on from the trial already: what reads show is still there."""
+    weir = begin(modules='module "balance_strikes" {}\n',
+                 pool_options='filter "balance_strikes" { at = destroy_slow  call_budget = 0 }')
+    shown = []
+    for end in ("promote", "rollback", "rollback"):
+        patch(weir, {**(HASH if end == "promote" else {"balance": "least_conn"}), **LONG})
+        ends = threading.Thread(target=step, args=(weir, end))
+        ends.start()
+        while ends.is_alive():
+            for target in ("/pools/web", "/pools", "/modules", "/modules/balance_hash", "/listeners", "/routes"):
+                status, answer = call(weir, "GET", target)
+                assert status == 200, answer
+                shown.append((answer.get("swap") or {}).get("state"))
+            assert call(weir, "POST", "/explain", {"url": "http://weir/"})[0] == 200
+        ends.join()
+    assert {"trying", "promoted", "rolled_back"} >= set(shown) - {None} and "trying" in shown
+    assert weir.get("/").status == 200
 
 
 def test_sigkill_in_each_state(begin):

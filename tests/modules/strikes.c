@@ -30,11 +30,13 @@ enum place {
     ROUTE_SLOW,
     LOOKUP_SLOW,
     STICKY_FAILS,
+    DESTROY_SLOW,
 };
 static const char *const places[] = {
-    "nowhere",     "pick_slow",     "pick_range",    "pick_none",    "members",
-    "assign_slow", "complete_slow", "request_fails", "request_slow", "response_fails",
-    "route_fails", "route_slow",    "lookup_slow",   "sticky_fails", NULL};
+    "nowhere",      "pick_slow",      "pick_range",    "pick_none",
+    "members",      "assign_slow",    "complete_slow", "request_fails",
+    "request_slow", "response_fails", "route_fails",   "route_slow",
+    "lookup_slow",  "sticky_fails",   "destroy_slow",  NULL};
 
 static const struct weir_option rows[] = {
     WEIR_OPTION_ENUM(struct conf, at, places, "nowhere",
@@ -87,9 +89,12 @@ static enum weir_status create(struct weir_context *ctx, const void *conf, void 
     return WEIR_OK;
 }
 
+/* On one loop, so that it alone is late. */
 static void destroy(struct weir_context *ctx, void *instance)
 {
-    (void)ctx;
+    if (weir_worker_index(ctx) == 0) {
+        maybe_slow(instance, DESTROY_SLOW);
+    }
     free(instance);
 }
 
