@@ -107,13 +107,13 @@ static bool read_request(struct explain *explain)
 }
 
 /* The listener that is named, or the first that is routed and fits the scheme. */
-static bool find_listener(struct explain *explain, const struct generation *g)
+static bool find_listener(struct explain *explain, const struct plan *current)
 {
     const char *name = json_text(explain->operation->body, "listener");
 
     for (unsigned pass = 0; pass < 2 && explain->stream.listener == NULL; pass++) {
-        for (size_t i = 0; i < g->plan->listener_count && explain->stream.listener == NULL; i++) {
-            struct listener_plan *plan = &g->plan->listeners[i];
+        for (size_t i = 0; i < current->listener_count && explain->stream.listener == NULL; i++) {
+            struct listener_plan *plan = &current->listeners[i];
             bool fits = name != NULL
                             ? strcmp(plan->listener->name, name) == 0
                             : plan->handler_count == 0 &&
@@ -137,7 +137,12 @@ static bool find_listener(struct explain *explain, const struct generation *g)
 static void run_explain(struct operation *operation)
 {
     struct plane *plane = operation->plane;
-    struct generation *g = plane->runtime->current;
+    const struct plan *current = plane->self->plan; /* whose instances live on this loop */
+
+    if (current == NULL) {
+        operation_problem(operation, 503, PLANE_STOPS);
+        return;
+    }
     struct explain *explain = base_zalloc(sizeof(*explain));
     struct stream *stream = &explain->stream;
 
@@ -146,13 +151,13 @@ static void run_explain(struct operation *operation)
     stream->request_open = true; /* filters may change it */
     stream->home = &plane->self->streams;
     stream->downstream = &explain->client;
-    stream->plan = g->plan;
+    stream->plan = plane->self->plan;
     stream->request_handle.host = plane->runtime->host;
     stream->response_handle.host = plane->runtime->host;
     stream->start_ns = loop_now_ns(plane->self->loop);
     arena_init(&stream->exchange.arena, NULL, EXPLAIN_MEMORY);
-    if (read_request(explain) && find_listener(explain, g)) {
-        explain_answer(explain, g);
+    if (read_request(explain) && find_listener(explain, current)) {
+        explain_answer(explain, current);
     }
     arena_reset(&stream->exchange.arena);
     free(explain);

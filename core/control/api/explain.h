@@ -19,6 +19,6 @@ struct explain {
 };
 
 /* Asks routers, stickiness and balancer, and answers the operation. */
-void explain_answer(struct explain *explain, struct generation *g);
+void explain_answer(struct explain *explain, const struct plan *current);
 
 #endif

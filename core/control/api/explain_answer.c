@@ -202,14 +202,14 @@ static enum weir_status try_router(struct explain *explain, const struct use *us
 }
 
 /* The answer where the routers send the request nowhere. true: it goes to a pool. */
-static bool judge_route(struct explain *explain, const struct generation *g,
+static bool judge_route(struct explain *explain, const struct plan *current,
                         enum weir_status status)
 {
     const struct weir_route_result *route = &explain->route;
 
     if (status == WEIR_DECLINED) {
         set_answer(explain, 404, "no_route");
-    } else if (status != WEIR_OK || (route->status == 0 && route->pool >= g->plan->pool_count)) {
+    } else if (status != WEIR_OK || (route->status == 0 && route->pool >= current->pool_count)) {
         set_answer(explain, 500, "module_failed");
     } else if (route->status != 0) {
         char *text = base_printf("%s%.*s", route->location.len > 0 ? "redirect to " : "rule",
@@ -223,7 +223,7 @@ static bool judge_route(struct explain *explain, const struct generation *g,
 }
 
 /* Asks the routers one by one. false: it ends here. */
-static bool explain_route(struct explain *explain, struct generation *g)
+static bool explain_route(struct explain *explain, const struct plan *current)
 {
     enum weir_status status = WEIR_DECLINED;
     cJSON *route = cJSON_AddObjectToObject(explain->answer, "route");
@@ -236,14 +236,14 @@ static bool explain_route(struct explain *explain, struct generation *g)
     explain->route = (struct weir_route_result){
         .size = sizeof(explain->route), .pool = WEIR_NO_REF, .route = WEIR_NO_REF};
     const struct use *closed = NULL;
-    for (size_t i = 0; i < g->plan->routers.count && status == WEIR_DECLINED && closed == NULL;
+    for (size_t i = 0; i < current->routers.count && status == WEIR_DECLINED && closed == NULL;
          i++) {
-        const struct use *use = g->plan->routers.items[i];
+        const struct use *use = current->routers.items[i];
         status = try_router(explain, use, &list);
         closed = guard_is_out(use->guard) && use->guard->closed ? use : NULL;
     }
-    bool known = status == WEIR_OK && explain->route.route < g->plan->route_count;
-    json_set(route, "name", known ? g->plan->routes[explain->route.route]->route->name : NULL);
+    bool known = status == WEIR_OK && explain->route.route < current->route_count;
+    json_set(route, "name", known ? current->routes[explain->route.route]->route->name : NULL);
     cJSON_AddItemToObject(route, "tried", list.tried);
     json_set_number(route, "left_out", list.left_out);
     if (closed != NULL) {
@@ -251,10 +251,10 @@ static bool explain_route(struct explain *explain, struct generation *g)
         return false;
     }
     if (known &&
-        !explain_filters(explain, &g->plan->routes[explain->route.route]->filters, "route")) {
+        !explain_filters(explain, &current->routes[explain->route.route]->filters, "route")) {
         return false;
     }
-    return judge_route(explain, g, status);
+    return judge_route(explain, current, status);
 }
 
 /* ---- servers ---- */
@@ -361,9 +361,9 @@ static void tell_sticky(struct explain *explain, const char *verdict, const stru
     json_set(one, "server", session != NULL ? session->name : NULL);
 }
 
-static void explain_pick(struct explain *explain, struct generation *g)
+static void explain_pick(struct explain *explain, const struct plan *current)
 {
-    struct pool_plan *plan = &g->plan->pools[explain->route.pool];
+    struct pool_plan *plan = &current->pools[explain->route.pool];
     struct pool_local *local = &plan->pool->locals[stream_loop(&explain->stream)->index];
     struct server *session = NULL;
 
@@ -378,10 +378,6 @@ static void explain_pick(struct explain *explain, struct generation *g)
         return;
     }
     if (!explain_filters(explain, &plan->filters, "pool")) {
-        return;
-    }
-    if (local->plan == NULL) { /* the loop has the next generation already, which lacks it */
-        set_answer(explain, 503, "no_server");
         return;
     }
     cJSON *candidates = list_candidates(explain, local); /* a pick moves the balancer on */
@@ -404,7 +400,7 @@ static void explain_pick(struct explain *explain, struct generation *g)
     }
 }
 
-void explain_answer(struct explain *explain, struct generation *g)
+void explain_answer(struct explain *explain, const struct plan *current)
 {
     explain->answer = cJSON_CreateObject();
     json_set(explain->answer, "listener", explain->stream.listener->listener->name);
@@ -419,8 +415,8 @@ void explain_answer(struct explain *explain, struct generation *g)
             listener_plan_handler(explain->stream.listener, explain->stream.exchange.request.path);
         json_set(explain->answer, "handler", use != NULL ? use->module->name : NULL);
         json_set(explain->answer, "route", NULL);
-    } else if (explain_route(explain, g)) {
-        explain_pick(explain, g);
+    } else if (explain_route(explain, current)) {
+        explain_pick(explain, current);
     }
     if (!cJSON_HasObjectItem(explain->protocol, "server")) {
         json_set(explain->protocol, "server", NULL);

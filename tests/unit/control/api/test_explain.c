@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* explain.c: a dry run, of the generation in force, on a loop that may be further. */
+/* explain.c: a dry run on a loop that may be further than the generation in force. */
 #include "runner.h"
 
 #include <stdlib.h>
@@ -12,27 +12,26 @@ static struct listener listener;
 static struct listener_local listener_local;
 static struct listener_plan listener_plan;
 static struct listener_settings listener_settings;
-static struct pool_local local;
-static struct pool pool;
-static struct pool_settings settings;
-static struct pool_plan pool_plan;
 static struct module module;
 static struct instance instance;
 static struct use router;
 static struct use *routers[] = {&router};
-static struct plan plan;
+static struct plan last, next; /* in force; the loop's */
+static bool called;
 static struct generation generation;
 static struct runtime runtime;
 static struct plane plane;
 
-static enum weir_status to_the_pool(struct weir_context *ctx, void *data, struct weir_request *req,
-                                    struct weir_route_result *result)
+/* Of the last plan, whose instances the loop has destroyed. */
+static enum weir_status gone(struct weir_context *ctx, void *data, struct weir_request *req,
+                             struct weir_route_result *result)
 {
     (void)ctx;
     (void)data;
     (void)req;
-    result->pool = 0;
-    return WEIR_OK;
+    (void)result;
+    called = true;
+    return WEIR_DECLINED;
 }
 
 static void set_up(void)
@@ -42,21 +41,17 @@ static void set_up(void)
     stream_home_init(&worker.streams, loop, &worker.batch);
     listener = (struct listener){.name = (char *)(uintptr_t) "web", .locals = &listener_local};
     listener_plan = (struct listener_plan){
-        .listener = &listener, .owner = &plan, .settings = &listener_settings};
-    settings = (struct pool_settings){.name = STR("web")};
-    pool = (struct pool){.name = (char *)(uintptr_t) "web", .loops = 1, .locals = &local};
-    local = (struct pool_local){.pool = &pool};
-    pool_plan = (struct pool_plan){.owner = &plan, .pool = &pool, .settings = &settings};
+        .listener = &listener, .owner = &next, .settings = &listener_settings};
     module = (struct module){.name = (char *)(uintptr_t) "fake"};
-    module.router = (struct weir_router){.size = sizeof(module.router), .route = to_the_pool};
+    module.router = (struct weir_router){.size = sizeof(module.router), .route = gone};
     module.descriptor.router = &module.router;
-    router = (struct use){.module = &module, .instances = &instance, .plan = &plan};
-    plan = (struct plan){.listeners = &listener_plan,
-                         .listener_count = 1,
-                         .pools = &pool_plan,
-                         .pool_count = 1,
-                         .routers = {.items = routers, .count = 1}};
-    generation = (struct generation){.plan = &plan};
+    router = (struct use){.module = &module, .instances = &instance, .plan = &last};
+    next = (struct plan){.listeners = &listener_plan, .listener_count = 1};
+    last = next;
+    last.routers = (struct use_list){.items = routers, .count = 1};
+    generation = (struct generation){.plan = &last};
+    worker.plan = &next;
+    called = false;
     runtime = (struct runtime){.current = &generation};
     plane = (struct plane){.runtime = &runtime, .self = &worker};
 }
@@ -67,21 +62,40 @@ static void tear_down(void)
     loop_free(&loop);
 }
 
-/* The loop has committed the next generation already, which lacks the pool, and others have not. */
-UNIT_TEST(a_pool_that_has_left_the_loop_serves_nobody)
+static void run(struct operation *operation)
 {
-    struct operation operation = {.plane = &plane, .role = WEIR_ROLE_ADMIN};
+    operation->plane = &plane;
+    operation->role = WEIR_ROLE_ADMIN;
+    operation->query = cJSON_CreateObject();
+    operation->body = cJSON_Parse("{\"url\":\"http://a.example/\"}");
+    explain_commands[0].read(operation);
+    cJSON_Delete(operation->query);
+    cJSON_Delete(operation->body);
+}
 
-    operation.query = cJSON_CreateObject();
-    operation.body = cJSON_Parse("{\"url\":\"http://a.example/\"}");
-    explain_commands[0].read(&operation);
+/* The loop has committed the next generation already, and others have not. */
+UNIT_TEST(a_generation_that_the_loop_has_left_is_not_asked)
+{
+    struct operation operation = {0};
+
+    run(&operation);
     ck_assert_uint_eq(operation.status, 200);
     char *text = json_print(cJSON_GetObjectItem(operation.answer, "answer"));
-    ck_assert_str_eq(text, "{\"status\":503,\"reason\":\"no_server\"}");
+    ck_assert_str_eq(text, "{\"status\":404,\"reason\":\"no_route\"}");
+    ck_assert(!called);
     free(text);
     cJSON_Delete(operation.answer);
-    cJSON_Delete(operation.query);
-    cJSON_Delete(operation.body);
+}
+
+UNIT_TEST(a_loop_that_has_left_all_explains_nothing)
+{
+    struct operation operation = {0};
+
+    worker.plan = NULL;
+    run(&operation);
+    ck_assert_uint_eq(operation.status, 503);
+    ck_assert(!called);
+    cJSON_Delete(operation.answer);
 }
 
 UNIT_FIXTURE(set_up, tear_down);
