@@ -29,7 +29,8 @@ def folder(tmp_path, monkeypatch):
     folder = tmp_path / "modules"
     folder.mkdir()
     for path in [*MODULES.glob("*.so"), BUILT / "balance_hears.so", BUILT / "balance_strikes.so",
-                 BUILT / "balance_learns.so", BUILT / "trial_create.so", BUILT / "trial_one.so"]:
+                 BUILT / "balance_learns.so", BUILT / "lingers.so", BUILT / "trial_create.so",
+                 BUILT / "trial_one.so"]:
         os.symlink(path, folder / path.name)
     os.symlink(BUILT / "trial_last.so", folder / "balance_trial.so")
     monkeypatch.setenv("WEIR_MODULE_DIR", str(folder))
@@ -291,6 +292,28 @@ def test_a_reload_takes_the_shadow_away(held):
     release.set()
     read_all(clients)
     wait_in_flight(weir, a=(0, 0), z=(0, 0))
+
+
+def test_what_is_read_while_a_reload_ends(begin, tmp_path):
+    """The configuration that is shown until all loops have the next one: its modules are there as long."""
+    lingers = tmp_path / "lingers"
+    weir = begin()
+    text = f'module "lingers" {{ file = "{lingers}" }}\n'  # left last, as the first of the modules
+    weir.reload(text + text_of(weir, weir.servers))
+    lingers.touch()
+    mark = len(weir.log())
+    weir.signal(signal.SIGHUP)
+    weir.wait_log("lingers: lingers", mark)
+    for _ in range(20):
+        for target in ("/pools", "/pools/web", "/listeners", "/modules", "/modules/balance_trial", "/stats"):
+            assert call(weir, "GET", target)[0] == 200
+        assert call(weir, "POST", "/explain", {"url": "http://localhost/"})[0] == 200
+        assert metrics(weir)['weir_pool_shadow_out{pool="web"}'] == 0
+    assert "reload done" not in weir.log()[mark:], "it goes on"
+    lingers.unlink()
+    weir.wait_log("reload done", mark)
+    weir.get("/")
+    assert counts(weir)[0] == 1
 
 
 SHADOWS = ['shadow "trial" {}', "", 'shadow "ewma" {}', 'shadow "ewma" { choices = 2 }', 'shadow "round_robin" {}']
