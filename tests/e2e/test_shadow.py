@@ -73,6 +73,10 @@ def show(weir):
     return pool["shadow"]
 
 
+def alarms(weir):
+    return call(weir, "GET", "/status")[1]["alarms"]
+
+
 def counts(weir):
     shadow = show(weir)
     return shadow["asked"], shadow["agreed"], shadow["none"]
@@ -357,6 +361,33 @@ def test_one_that_breaks_its_contract_is_out_alone(begin, http_server, at, kind)
     assert not show(weir)["out"]
     weir.get("/")
     wait_for(lambda: counts(weir)[0] == asked + 1, "it to be asked again")
+
+
+def test_the_alarm_goes_with_its_block(begin, http_server):
+    """Also while a request still runs that the shadow has heard of."""
+    release = threading.Event()
+
+    def body(_):
+        yield b"begun"
+        assert release.wait(DEADLINE)
+        yield b" and ended"
+
+    servers = {name: http_server(name, lambda request: Reply(body(request), length=15) if request.target == "/held"
+                                 else Reply(b"")) for name in "ab"}
+    weir = begin(servers, 'shadow "strikes" { at = pick_range }')
+    with weir.client() as client:
+        client.request("GET", "/held")
+        for _ in range(STRIKES):
+            weir.get("/")
+        wait_for(lambda: show(weir)["out"], "it to be out")
+        assert [alarm["block"] for alarm in alarms(weir)] == ["pool web shadow 1"]
+        weir.reload(text_of(weir, servers, ""))
+        assert alarms(weir) == []
+        assert call(weir, "GET", "/modules/balance_strikes")[1]["alarms"] == []
+        weir.reload(text_of(weir, servers, 'shadow "strikes" {}'))
+        assert not show(weir)["out"] and alarms(weir) == []
+        release.set()
+        assert client.response().body == b"begun and ended"
 
 
 def test_its_time_is_charged_to_no_server(begin, http_server):

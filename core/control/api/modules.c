@@ -288,7 +288,7 @@ cJSON *show_module(const struct plane *plane, const struct module *module)
     list_each(link, &module->guards)
     {
         struct guard *guard = container_of(link, struct guard, link);
-        if (guard_is_out(guard)) {
+        if (plan_has_out(g->plan, guard)) {
             cJSON_AddItemToArray(alarms, show_alarm(guard));
         }
     }
@@ -347,6 +347,7 @@ static cJSON *show_named_alarm(const struct module *module, struct guard *guard)
 cJSON *show_alarms(const struct plane *plane)
 {
     const struct module_registry *all = plane->runtime->modules;
+    const struct plan *plan = plane->runtime->current->plan;
     cJSON *alarms = cJSON_CreateArray();
 
     for (const struct module *module = module_next(all, NULL); module != NULL;
@@ -354,7 +355,7 @@ cJSON *show_alarms(const struct plane *plane)
         list_each(link, &module->guards)
         {
             struct guard *guard = container_of(link, struct guard, link);
-            if (guard_is_out(guard)) {
+            if (plan_has_out(plan, guard)) {
                 cJSON_AddItemToArray(alarms, show_named_alarm(module, guard));
             }
         }

@@ -354,6 +354,7 @@ struct module_view {
     weir_module_fn fn;
     void *arg;
     struct weir_module_row row;
+    const struct plan *plan;
     bool more;
 };
 
@@ -441,7 +442,7 @@ static void show_blocks_out(struct module_view *view, const struct module *modul
 
     list_each(link, &module->guards)
     {
-        out += guard_is_out(container_of(link, struct guard, link));
+        out += plan_has_out(view->plan, container_of(link, struct guard, link));
     }
     show_number(view, out, "module=\"%s\"%s", module->name, copy);
 }
@@ -546,7 +547,7 @@ static void stats_modules(struct weir_context *ctx, weir_module_fn fn, void *arg
 {
     const struct worker *worker = worker_of(module_context_of(ctx)->loop);
     const struct plan *plan = worker->plan;
-    struct module_view view = {.fn = fn, .arg = arg, .more = plan != NULL};
+    struct module_view view = {.fn = fn, .arg = arg, .plan = plan, .more = plan != NULL};
 
     for (size_t i = 0; i < ARRAY_COUNT(module_numbers) && view.more; i++) {
         view.row = (struct weir_module_row){.size = sizeof(view.row),

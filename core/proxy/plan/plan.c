@@ -67,6 +67,16 @@ bool use_equal(const struct use *a, const struct use *b)
            conf_nodes_equal(a->base->block->children, b->base->block->children);
 }
 
+bool plan_has_out(const struct plan *plan, const struct guard *guard)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < plan->uses.count && guard_is_out(guard) && !found; i++) {
+        found = plan->uses.items[i]->guard == guard;
+    }
+    return found;
+}
+
 void plan_drain_handlers(const struct plan *plan, unsigned loop)
 {
     for (size_t i = 0; i < plan->uses.count; i++) {

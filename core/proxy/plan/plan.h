@@ -163,6 +163,10 @@ struct plan {
     struct lifetime *life; /* counts the loops' references; set before use */
 };
 
+/* Whether the guard is of one of the plan's blocks, and out. A block that has left the
+ * configuration lasts as long as requests of it, and is nobody's worry. */
+bool plan_has_out(const struct plan *plan, const struct guard *guard);
+
 /* The plan of a pool; NULL: it has none. Any thread. */
 struct pool_plan *plan_pool(const struct plan *plan, struct weir_str name);
 
