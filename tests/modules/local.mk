@@ -58,6 +58,10 @@ weir_test_programs += tests/modules/built/balance_hears.so
 tests_modules_built_balance_hears_so_SOURCES = tests/modules/balance_hears.c
 tests_modules_built_balance_hears_so_LDFLAGS = $(MODULE_LINK)
 
+weir_test_programs += tests/modules/built/balance_marks.so
+tests_modules_built_balance_marks_so_SOURCES = tests/modules/balance_marks.c
+tests_modules_built_balance_marks_so_LDFLAGS = $(MODULE_LINK)
+
 weir_test_programs += tests/modules/built/lingers.so
 tests_modules_built_lingers_so_SOURCES = tests/modules/lingers.c
 tests_modules_built_lingers_so_LDFLAGS = $(MODULE_LINK)

@@ -70,6 +70,7 @@ struct attempt {
     struct server_local *choice; /* the shadow's, where it counts instead of at `server` */
     const struct trial *trial;   /* the pick counts there; NULL: nowhere. Only compared */
     uint8_t trial_arm;           /* enum trial_arm */
+    bool asks_shadow;            /* its pick runs, and must not change the request */
     bool tells_head;             /* one of the hearers wants to hear of the head */
     struct lifetime
         *life; /* referenced from the first assignment on: keeps its plan's names valid */

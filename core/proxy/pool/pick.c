@@ -274,7 +274,7 @@ static struct server_local *pick_any(struct pool_local *local, const struct arm 
 
 /* What the shadow would choose; `*asked`: it was. As the pool's balancer is about to be asked, so
  * that both see the same. */
-static struct server_local *ask_shadow(struct pool_local *local, const struct attempt *attempt,
+static struct server_local *ask_shadow(struct pool_local *local, struct attempt *attempt,
                                        bool dry_run, bool *asked)
 {
     struct arm *arm = local->shadow;
@@ -287,7 +287,9 @@ static struct server_local *ask_shadow(struct pool_local *local, const struct at
     }
     struct pick pick = make_pick(arm, attempt, dry_run, &told);
     pick.shadow = true;
+    attempt->asks_shadow = true;
     uint32_t index = pick_by_balancer(local, arm->balancer, &pick);
+    attempt->asks_shadow = false;
     return index != WEIR_PICK_NONE ? arm->candidates.servers[index] : NULL;
 }
 

@@ -161,6 +161,9 @@ static enum weir_status request_put(struct weir_request *req, bool set, struct w
                                     struct weir_str value)
 {
     struct stream *stream = stream_of_request(req);
+    if (stream->attempt.asks_shadow) {
+        return WEIR_DECLINED;
+    }
     return put_field(&stream->exchange, &stream->exchange.request.fields,
                      stream->request_open || stream->phase < PHASE_SENT, set, name, value);
 }
@@ -184,7 +187,7 @@ static enum weir_status request_add_header(struct weir_request *req, struct weir
 static size_t request_remove_header(struct weir_request *req, struct weir_str name)
 {
     struct stream *stream = stream_of_request(req);
-    if (!may_change(name)) {
+    if (stream->attempt.asks_shadow || !may_change(name)) {
         return 0;
     }
     drop_aliases(stream, name);
@@ -193,7 +196,10 @@ static size_t request_remove_header(struct weir_request *req, struct weir_str na
 
 static void request_session(struct weir_request *req, uint64_t session)
 {
-    stream_of_request(req)->attempt.session = session;
+    struct attempt *attempt = &stream_of_request(req)->attempt;
+    if (!attempt->asks_shadow) {
+        attempt->session = session;
+    }
 }
 
 static enum weir_status request_set_path(struct weir_request *req, struct weir_str path)
@@ -203,6 +209,9 @@ static enum weir_status request_set_path(struct weir_request *req, struct weir_s
     struct arena *arena = &stream->exchange.arena;
     struct weir_str normal;
 
+    if (stream->attempt.asks_shadow) {
+        return WEIR_DECLINED;
+    }
     if (!stream->request_open || path.len == 0 || path.ptr[0] != '/' ||
         head->form == TARGET_ASTERISK || head->form == TARGET_AUTHORITY) {
         return WEIR_INVALID;

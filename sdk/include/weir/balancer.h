@@ -11,7 +11,8 @@
  *
  * As a pool's shadow (`shadow "mine" {}`) a balancer is asked for each pick and not obeyed: it
  * hears of all requests that the pool's servers got, wherever it would have sent them. So which
- * server gets a request is known by on_assign or on_sent alone, and never by `pick`.
+ * server gets a request is known by on_assign or on_sent alone, and never by `pick`. Nor does a
+ * shadow change a request: setting and removing fields, say, does nothing in its hooks.
  */
 #ifndef WEIR_BALANCER_H
 #define WEIR_BALANCER_H

@@ -94,8 +94,8 @@ static inline struct weir_field weir_request_field(const struct weir_request *re
  * punctuation (X_User beside X-User) goes too: servers that read fields as CGI does cannot tell
  * them apart (RFC 3875 section 4.1.18). Copies both strings. WEIR_INVALID: the name is no token,
  * or the value has a control character, or the field is one that frames the message or belongs
- * to the connection (Content-Length, Transfer-Encoding, Connection, Upgrade, ...). Before the
- * request is sent. */
+ * to the connection (Content-Length, Transfer-Encoding, Connection, Upgrade, ...). WEIR_DECLINED:
+ * a pool's shadow asks, which changes no request. Before the request is sent. */
 static inline enum weir_status weir_request_set_header(struct weir_request *req,
                                                        struct weir_str name, struct weir_str value)
 {
