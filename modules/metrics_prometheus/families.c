@@ -440,7 +440,8 @@ static const struct family families[] = {
      "would wait at those that the shadow chose, added up over picks.",
      BY(write_shadow_wait)},
     {"weir_pool_shadow_out", GAUGE, WEIR_STATS_POOL,
-     "1 while the shadow is not asked, for too many strikes or in quarantine.", SHADOW(shadow_out)},
+     "1 while the shadow is not asked: too many strikes, quarantine, or a hook that failed.",
+     SHADOW(shadow_out)},
 
     LEVEL("weir_server_", WEIR_STATS_SERVER, "by server"),
     {"weir_server_connections", COUNTER, WEIR_STATS_SERVER, "Connections opened to the server.",

@@ -29,8 +29,9 @@ def folder(tmp_path, monkeypatch):
     folder = tmp_path / "modules"
     folder.mkdir()
     for path in [*MODULES.glob("*.so"), BUILT / "balance_hears.so", BUILT / "balance_strikes.so",
-                 BUILT / "balance_learns.so", BUILT / "lingers.so", BUILT / "trial_create.so",
-                 BUILT / "trial_one.so"]:
+                 BUILT / "balance_learns.so", BUILT / "balance_fails.so", BUILT / "balance_marks.so",
+                 BUILT / "lingers.so",
+                 BUILT / "trial_create.so", BUILT / "trial_one.so"]:
         os.symlink(path, folder / path.name)
     os.symlink(BUILT / "trial_last.so", folder / "balance_trial.so")
     monkeypatch.setenv("WEIR_MODULE_DIR", str(folder))
@@ -40,6 +41,7 @@ def folder(tmp_path, monkeypatch):
 def text_of(weir, servers, shadow='shadow "trial" {}', pool="", balance="round_robin"):
     return (f'module "balance_trial" {{}}\nmodule "balance_strikes" {{ strikes = {STRIKES} }}\n'
             'module "balance_hears" {}\nmodule "balance_learns" {}\nmodule "store_sqlite" {}\n'
+            'module "balance_fails" {}\nmodule "balance_marks" {}\n'
             'module "metrics_prometheus" {}\nmodule "admin" { web_dir = ""  request_limit = 0 }\n' +
             conf.listener('handler "admin" {}\n handler "metrics_prometheus" { path = "/metrics" }', "admin",
                           f'"unix:{weir.folder}/admin.sock"') +
@@ -173,6 +175,87 @@ def test_the_shadow_takes_over_what_it_has_learnt(begin, http_server):
     assert sorted(weir.get("/").status for _ in range(4)) == [200, 200, 500, 500]
     weir.reload(text_of(weir, servers, "", "retries = 0", balance="learns"))
     assert [weir.get("/").status for _ in range(6)] == [200] * 6
+
+
+def test_one_that_is_tried_begins_with_what_the_shadow_has_learnt(begin, http_server):
+    """The pool's balancer is exchanged on trial for the one that was asked: no pick of that one repeats a mistake."""
+    servers = {"a": http_server("a", lambda request: Reply(b"", status=500)), "b": http_server("b")}
+    weir = begin(servers, 'shadow "learns" {}', "retries = 0")
+    assert sorted(weir.get("/").status for _ in range(4)) == [200, 200, 500, 500]
+    status, answer = call(weir, "PATCH", "/pools/web", {"balance": "learns", "canary": "50%", "for": "1h"})
+    assert status == 200, answer
+    assert sorted(weir.get("/").status for _ in range(8)) == [200] * 6 + [500] * 2, "those of the one that takes turns"
+
+
+@pytest.mark.parametrize("next_shadow", ["learns", "trial"])
+def test_one_that_becomes_the_shadow_keeps_what_it_has_learnt(begin, http_server, next_shadow):
+    """And so does the one that takes its place, if it was the shadow before."""
+    servers = {"a": http_server("a", lambda request: Reply(b"", status=500)), "b": http_server("b")}
+    weir = begin(servers, "" if next_shadow == "learns" else 'shadow "trial" {}', "retries = 0", balance="learns")
+    assert sorted(weir.get("/").status for _ in range(4)) == [200, 200, 200, 500]
+    weir.reload(text_of(weir, servers, 'shadow "learns" {}', "retries = 0",
+                        "round_robin" if next_shadow == "learns" else "trial"))
+    for _ in range(6):
+        weir.get("/")
+    assert counts(weir)[0] == 6
+    assert by_server(weir, "chosen") == {"a": (0,), "b": (6,)}
+    weir.reload(text_of(weir, servers, "", "retries = 0", balance="learns"))
+    assert [weir.get("/").status for _ in range(6)] == [200] * 6
+
+
+def test_balance_and_shadow_change_places(begin, http_server):
+    """Under requests that both have heard of: each end is told to the instance that heard the beginning."""
+    servers = {"a": http_server("a", lambda request: Reply(b"", status=500)), "b": http_server("b")}
+    weir = begin(servers, 'shadow "learns" {}', "retries = 0", balance="hears", workers=2)
+
+    def exchange(client):
+        response = client.get("/")
+        assert response.status in (200, 500)
+        return response
+
+    with Load(weir.client, exchange=exchange, threads=4) as load:
+        for turn in range(8):
+            load.wait_requests(40)
+            both = ("learns", "hears") if turn % 2 == 0 else ("hears", "learns")
+            weir.reload(text_of(weir, servers, f'shadow "{both[1]}" {{}}', "retries = 0", both[0]))
+    load.assert_clean()
+    wait_in_flight(weir, a=(0, 0), b=(0, 0))
+
+    def heard():
+        return {row["name"]: row["value"] for row in call(weir, "GET", "/modules/balance_hears")[1]["metrics"]}
+
+    wait_for(lambda: heard()["odd"] == 0, "no end without a beginning")
+    weir.reload(text_of(weir, servers, "", "retries = 0", balance="learns"))
+    assert [weir.get("/").status for _ in range(6)] == [200] * 6, "what it learnt has come along"
+
+
+def test_an_exchanged_shadow_begins_in_step(begin, http_server):
+    """As the first one does, wherever the turns of the one before were."""
+    servers = {name: http_server(name) for name in "abc"}
+    weir = begin(servers, 'shadow "trial" {}')
+    for number in range(4):
+        weir.get(f"/{number}")
+    weir.reload(text_of(weir, servers, 'shadow "round_robin" {}'))
+    for number in range(9):
+        weir.get(f"/{number}")
+    assert counts(weir) == (9, 9, 0)
+
+
+def marks(weir):
+    headers = weir.servers["a"].requests[-1].headers
+    return tuple(headers.get(name) for name in ("X-Removed", "X-Set", "X-Added"))
+
+
+def test_it_changes_no_request(begin, http_server):
+    """Whatever its pick does to the request that it is asked for: the server gets it as the client sent it."""
+    weir = begin({"a": http_server("a")}, 'shadow "marks" {}')
+    fields = [("X-Removed", "kept"), ("X-Set", "client")]
+    assert weir.get("/", fields).status == 200
+    assert counts(weir) == (1, 1, 0)
+    assert marks(weir) == ("kept", "client", None)
+    weir.reload(text_of(weir, weir.servers, "", balance="marks"))
+    assert weir.get("/", fields).status == 200
+    assert marks(weir) == (None, "marks", "marks"), "the module does it"
 
 
 # ---- what would be in flight ----
@@ -361,6 +444,35 @@ def test_one_that_breaks_its_contract_is_out_alone(begin, http_server, at, kind)
     assert not show(weir)["out"]
     weir.get("/")
     wait_for(lambda: counts(weir)[0] == asked + 1, "it to be asked again")
+
+
+def test_why_it_is_out_is_told(begin, http_server):
+    weir = begin({name: http_server(name) for name in "ab"}, 'shadow "strikes" { at = pick_range }')
+    for _ in range(STRIKES):
+        assert show(weir)["reason"] is None
+        weir.get("/")
+    reason = f"{STRIKES} strikes within 10 s, the last one of pick: wrong_answer"
+    wait_for(lambda: show(weir)["reason"] == reason, "it to be out")
+    told = weirctl("--socket", str(weir.folder / "admin.sock"), "pools", "web").stdout
+    assert "which is out and not asked" in told and reason in told
+
+
+def test_one_that_cannot_take_its_members_is_out_at_once(begin, http_server):
+    """It is not asked, long before its strikes are enough; and it is again once it can."""
+    weir = begin({name: http_server(name) for name in "ab"}, 'shadow "fails" { at = members }', workers=2)
+    for _ in range(4):
+        assert weir.get("/").status == 200
+    assert counts(weir) == (0, 0, 0)
+    shown = show(weir)
+    assert (shown["out"], shown["reason"]) == (True, "on_members failed on 2 of 2 workers")
+    assert metrics(weir)['weir_pool_shadow_out{pool="web"}'] == 1
+    assert call(weir, "GET", "/modules/balance_fails")[1]["alarms"] == []
+    assert "web: the shadow could not take its members over; it is not asked" in weir.log()
+    weir.reload(text_of(weir, weir.servers, 'shadow "fails" {}'))
+    shown = show(weir)
+    assert (shown["out"], shown["reason"]) == (False, None)
+    weir.get("/")
+    assert counts(weir)[0] == 1
 
 
 def test_the_alarm_goes_with_its_block(begin, http_server):

@@ -48,7 +48,7 @@ static void on_head(struct weir_context *ctx, void *instance, const struct weir_
     weir_count(ctx, HEAD_ASKED, feedback->retry_after_ns / 1000000);
     bool odd = feedback->first_byte_ns == 0 || feedback->total_ns != 0 ||
                (feedback->outcome == WEIR_OUTCOME_ERROR) != (feedback->status >= 500) ||
-               ++slot->begun > slot->sent;
+               (slot != NULL && ++slot->begun > slot->sent);
     weir_count(ctx, ODD, odd ? 1 : 0);
 }
 
@@ -59,6 +59,9 @@ static void on_complete(struct weir_context *ctx, void *instance,
     (void)instance;
     weir_count(ctx, COMPLETED, 1);
     weir_count(ctx, ASKED, feedback->retry_after_ns / 1000000);
+    if (slot == NULL) {
+        return; /* the pool has another instance by now, or the server has gone */
+    }
     slot->sent--;
     if (feedback->first_byte_ns > 0) {
         weir_count(ctx, ODD, slot->begun == 0 ? 1 : 0);

@@ -149,6 +149,7 @@ static void print_shadow(const cJSON *shadow)
 {
     double asked = json_number(shadow, "asked");
     double wait = json_number(shadow, "wait_ms");
+    const char *reason = json_text(shadow, "reason", NULL);
     struct table *table = TABLE_NEW(shadow_columns);
     cJSON *each = NULL;
 
@@ -157,6 +158,9 @@ static void print_shadow(const cJSON *shadow)
                json_true(shadow, "out") ? ", which is out and not asked" : "", asked,
                asked > 0 ? json_number(shadow, "agreed") * 100 / asked : 0,
                json_number(shadow, "none"));
+    if (reason != NULL) {
+        print_fact("out", "%s", reason);
+    }
     if (isfinite(wait)) {
         print_fact("wait",
                    "%.2f ms to the first byte where requests go, %.2f ms where it sends them", wait,

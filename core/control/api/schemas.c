@@ -70,7 +70,8 @@
     "{'type':['object','null'],'description':'A balancer that is asked and not obeyed; null: "     \
     "there is none.','properties':{'balancer':" TEXT                                               \
     ",'out':{'type':'boolean','description':'It is "                                               \
-    "not asked for now, for too many strikes or in quarantine.'},'since':" TIME                    \
+    "not asked for now.'},'reason':{'type':['string','null'],'description':'Why it is out: "       \
+    "too many strikes, quarantine, or a hook that failed.'},'since':" TIME                         \
     ",'asked':{'type':'integer','minimum':0,'description':'Picks of the pool balancer for which "  \
     "it was asked as well.'},'agreed':{'type':'integer','minimum':0,'description':'It chose the "  \
     "same server.'},'none':{'type':'integer','minimum':0,'description':'It chose nobody, or gave " \

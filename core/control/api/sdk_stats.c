@@ -206,7 +206,7 @@ static void view_shadow(struct view *view, const struct pool_plan *plan)
 
     view->shadow = (struct weir_shadow_stats){
         .size = sizeof(view->shadow),
-        .out = guard_is_out(plan->shadow->guard),
+        .out = shadow_out(plan).reason[0] != '\0',
         .asked = sum.asked,
         .agreed = sum.agreed,
         .none = sum.none,

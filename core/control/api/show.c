@@ -277,14 +277,16 @@ static void set_wait(cJSON *object, const char *name, double ms)
     json_set_rate(object, name, ms >= 0 ? ms : NAN);
 }
 
-static void add_shadow_server(cJSON *servers, const struct server *server)
+/* `asked`: of the pool, read before; more than these are not shown, though loops count on, or have
+ * begun anew since. */
+static void add_shadow_server(cJSON *servers, const struct server *server, uint64_t asked)
 {
     struct shadow_choices sum = shadow_sum_of(server);
     cJSON *object = json_append(servers);
 
     json_set(object, "id", server->name);
-    json_set_number(object, "picked", (double)sum.picked);
-    json_set_number(object, "chosen", (double)sum.chosen);
+    json_set_number(object, "picked", (double)(sum.picked < asked ? sum.picked : asked));
+    json_set_number(object, "chosen", (double)(sum.chosen < asked ? sum.chosen : asked));
     json_set_number(object, "in_flight", totals_server_in_flight(server));
     json_set_number(object, "predicted_in_flight", shadow_in_flight(server));
     set_wait(object, "wait_ms", shadow_wait_ms(&sum));
@@ -297,10 +299,12 @@ static cJSON *show_shadow(const struct pool_plan *plan)
         return cJSON_CreateNull();
     }
     struct shadow_counts sum = shadow_sum(plan->pool);
+    struct shadow_out out = shadow_out(plan);
     cJSON *object = cJSON_CreateObject();
 
     json_set(object, "balancer", use_name(plan->shadow));
-    cJSON_AddBoolToObject(object, "out", guard_is_out(plan->shadow->guard));
+    cJSON_AddBoolToObject(object, "out", out.reason[0] != '\0');
+    json_set(object, "reason", out.reason[0] != '\0' ? out.reason : NULL);
     json_set_number(object, "since", (double)sum.since_ms);
     json_set_number(object, "asked", (double)sum.asked);
     json_set_number(object, "agreed", (double)sum.agreed);
@@ -309,7 +313,7 @@ static cJSON *show_shadow(const struct pool_plan *plan)
     set_wait(object, "predicted_wait_ms", shadow_mean_ms(&sum, false));
     cJSON *servers = cJSON_AddArrayToObject(object, "servers");
     for (size_t i = 0; i < plan->server_count; i++) {
-        add_shadow_server(servers, plan->servers[i]);
+        add_shadow_server(servers, plan->servers[i], sum.asked);
     }
     return object;
 }

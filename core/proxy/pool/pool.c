@@ -21,9 +21,7 @@
  * server. */
 static struct ranking *new_ranking(const struct pool_local *local)
 {
-    unsigned loops = local->pool->loops;
-    uint64_t workers = loops > 1 ? loops - 1 : 1;
-    uint32_t phase = (uint32_t)(((uint64_t)local->index << 32) / workers);
+    uint32_t phase = (uint32_t)(((uint64_t)local->index << 32) / pool_workers(local->pool));
     uint64_t seed;
 
     secret_random(&seed, sizeof(seed));
@@ -250,8 +248,9 @@ static void tell_members(struct pool_local *local, struct arm *arm)
     }
     balancer->failed = status != WEIR_OK;
     if (balancer->failed) {
-        log_write(WEIR_LOG_ERROR, local->pool->name,
-                  "the balancer could not take its members over; the host chooses itself");
+        log_write(WEIR_LOG_ERROR, local->pool->name, "%s could not take its members over; %s",
+                  arm == local->shadow ? "the shadow" : "the balancer",
+                  arm == local->shadow ? "it is not asked" : "the host chooses itself");
         call_strike(&balancer->context, HOOK_ON_MEMBERS, STRIKE_FAILED);
     }
 }
@@ -285,6 +284,9 @@ void pool_local_refresh(struct pool_local *local)
     }
     if (local->canary != NULL && local->canary->balancer->failed) {
         atomic_store(&local->plan->trial->unable, true); /* no picks that it could do worse with */
+    }
+    if (local->shadow != NULL) {
+        shadow_note_state(local);
     }
     balancer_rank_reserves(local);
     queue_reconsider(local);
@@ -355,8 +357,37 @@ static void arm_end(struct pool_local *local, struct arm **which)
 
 static bool same_module(const struct arm *arm, const struct balancer *balancer)
 {
-    return arm != NULL && arm->balancer != NULL &&
+    return arm != NULL && arm->balancer != NULL && balancer != NULL &&
            strcmp(arm->balancer->use->module->name, balancer->use->module->name) == 0;
+}
+
+/* The pool's balancer becomes its shadow: the arms change places with all that their instances
+ * have learnt, and each has a successor of its own module. */
+static bool is_demoted(const struct pool_local *local, const struct balancer *next,
+                       const struct balancer *shadow)
+{
+    return next != NULL && same_module(&local->own, shadow) && !same_module(&local->own, next) &&
+           !same_module(local->shadow, shadow);
+}
+
+/* Candidates and turns stay: the instances' successors are given them anew. */
+static void change_places(struct pool_local *local)
+{
+    if (local->shadow == NULL) {
+        local->shadow = arm_new(local);
+    }
+    struct arm *own = &local->own, *shadow = local->shadow, before = *own;
+    own->balancer = shadow->balancer;
+    own->slot = shadow->slot;
+    shadow->balancer = before.balancer;
+    shadow->slot = before.slot;
+}
+
+/* Whose state an instance of that module takes over. */
+static const struct arm *taught_by(const struct pool_local *local, const struct balancer *canary)
+{
+    bool by_shadow = !same_module(&local->own, canary) && same_module(local->shadow, canary);
+    return by_shadow ? local->shadow : &local->own;
 }
 
 /* The instance that replaces `last`, or goes on. A shadow that is promoted hands over what it has
@@ -384,7 +415,6 @@ static void shadow_adopt(struct pool_local *local, struct balancer *shadow)
     }
     if (arm == NULL) {
         arm = local->shadow = arm_new(local);
-        ranking_follow(arm->candidates.ranking, local->own.candidates.ranking);
     }
     struct balancer *last = arm->balancer;
     bool from_own = !same_module(arm, shadow) && same_module(&local->own, shadow);
@@ -392,6 +422,7 @@ static void shadow_adopt(struct pool_local *local, struct balancer *shadow)
     balancer_take_over(local, arm, from_own ? local->own.balancer : last,
                        from_own ? local->own.slot : arm->slot);
     if (last != shadow) {
+        ranking_follow(arm->candidates.ranking, local->own.candidates.ranking);
         shadow_begin(local);
     }
     balancer_unref(last, local->home); /* the same: the plan's reference */
@@ -409,6 +440,9 @@ static void balancers_adopt(struct pool_local *local, struct balancer *next,
         local->own = *local->canary;
         *local->canary = before;
         last = next;
+    } else if (is_demoted(local, next, shadow)) {
+        change_places(local);
+        last = local->own.balancer;
     }
     local->own.balancer = next != NULL ? next : last;
     if (canary == NULL || (local->canary != NULL && local->canary->balancer != canary)) {
@@ -418,7 +452,8 @@ static void balancers_adopt(struct pool_local *local, struct balancer *next,
     if (canary != NULL && local->canary == NULL) {
         local->canary = arm_new(local);
         local->canary->balancer = canary;
-        balancer_take_over(local, local->canary, local->own.balancer, local->own.slot);
+        const struct arm *from = taught_by(local, canary);
+        balancer_take_over(local, local->canary, from->balancer, from->slot);
     } else if (canary != NULL) {
         balancer_take_over(local, local->canary, canary, local->canary->slot);
         balancer_unref(canary, local->home); /* the plan's reference: it goes on */

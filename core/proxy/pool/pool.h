@@ -52,6 +52,9 @@ struct shadow_counts {
     /* Picks where it is known how long one waits at either server, and these waits added up: at
      * the server that got the request, and at the shadow's. */
     uint64_t waits, wait_us, predicted_us;
+    /* It is not asked, though its block is not out: enum module_hook, plus 1, of the hook that
+     * failed. 0: it is asked. */
+    uint64_t failed;
 };
 
 /* One loop's half. Thread: that loop. */
@@ -95,6 +98,12 @@ struct pool {
     struct pool_queue queue;
     struct etags *_Atomic weak_etags; /* NULL: no server has sent a weak tag */
 };
+
+/* The loops but the last one, which is the control thread's; one that is alone works. */
+static inline unsigned pool_workers(const struct pool *pool)
+{
+    return pool->loops > 1 ? pool->loops - 1 : 1;
+}
 
 struct pool *pool_new(struct weir_str name, unsigned loops);
 void pool_unref(struct pool **pool);

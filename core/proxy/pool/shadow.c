@@ -4,7 +4,11 @@
  */
 #include "proxy/pool/shadow.h"
 
+#include <stdio.h>
+
+#include "module/guard.h"
 #include "proxy/plan/plan.h"
+#include "proxy/pool/balancer.h"
 
 static void set(uint64_t *counter, uint64_t value)
 {
@@ -31,6 +35,16 @@ void shadow_begin(struct pool_local *local)
     for (size_t i = 0; i < local->plan->server_count; i++) {
         shadow_forget(&local->plan->servers[i]->locals[local->index]);
     }
+}
+
+void shadow_note_state(struct pool_local *local)
+{
+    const struct balancer *balancer = local->shadow->balancer;
+    bool cannot_begin = balancer->out && !guard_is_out(balancer->context.guard);
+
+    set(&local->shadowed.failed, balancer->failed ? HOOK_ON_MEMBERS + 1
+                                 : cannot_begin   ? HOOK_CREATE + 1
+                                                  : 0);
 }
 
 /* ---- a pick ---- */
@@ -118,14 +132,54 @@ struct shadow_counts shadow_sum(const struct pool *pool)
         const struct shadow_counts *from = &pool->locals[i].shadowed;
         uint64_t since_ms = get(&from->since_ms);
         sum.since_ms = since_ms > sum.since_ms ? since_ms : sum.since_ms;
-        sum.asked += get(&from->asked);
-        sum.agreed += get(&from->agreed);
-        sum.none += get(&from->none);
+        uint64_t asked = get(&from->asked), agreed = get(&from->agreed), none = get(&from->none);
+        /* The loop may have counted, or begun anew, between the three. */
+        agreed = agreed < asked ? agreed : asked;
+        none = none < asked - agreed ? none : asked - agreed;
+        sum.asked += asked;
+        sum.agreed += agreed;
+        sum.none += none;
         sum.waits += get(&from->waits);
         sum.wait_us += get(&from->wait_us);
         sum.predicted_us += get(&from->predicted_us);
     }
     return sum;
+}
+
+/* Of the pool's workers, those where a hook of the shadow has failed: *hook, if there are any. */
+static unsigned failed_on(const struct pool *pool, enum module_hook *hook)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < pool_workers(pool); i++) {
+        uint64_t failed = get(&pool->locals[i].shadowed.failed);
+        if (failed > 0) {
+            *hook = (enum module_hook)(failed - 1);
+            count++;
+        }
+    }
+    return count;
+}
+
+struct shadow_out shadow_out(const struct pool_plan *plan)
+{
+    struct guard *guard = plan->shadow->guard;
+    struct shadow_out out = {""};
+    enum module_hook hook;
+    unsigned failed = failed_on(plan->pool, &hook);
+
+    if (guard->quarantined) {
+        snprintf(out.reason, sizeof(out.reason), "its module is in quarantine");
+    } else if (guard_is_out(guard)) {
+        struct guard_fall fall = guard_why(guard);
+        snprintf(out.reason, sizeof(out.reason), "%lld strikes within 10 s, the last one of %s: %s",
+                 (long long)guard->conf.strikes, module_hook_name(fall.hook),
+                 strike_name(fall.strike));
+    } else if (failed > 0) {
+        snprintf(out.reason, sizeof(out.reason), "%s failed on %u of %u workers",
+                 module_hook_name(hook), failed, pool_workers(plan->pool));
+    }
+    return out;
 }
 
 struct shadow_choices shadow_sum_of(const struct server *server)

@@ -22,6 +22,9 @@
 /* A shadow begins on the loop: nothing is counted yet. The plan is set. */
 void shadow_begin(struct pool_local *local);
 
+/* The loop's candidates have been built anew: whether the shadow could take them. */
+void shadow_note_state(struct pool_local *local);
+
 /* The server has left the loop's plan. What runs counts until it ends. */
 void shadow_forget(struct server_local *mine);
 
@@ -35,8 +38,16 @@ void shadow_leave(struct attempt *attempt, enum weir_outcome outcome);
 
 /* ---- reading ---- */
 
-/* What all loops have counted. */
+/* What all loops have counted. Loops count on meanwhile, and yet it agreed with no more picks than
+ * it was asked for. */
 struct shadow_counts shadow_sum(const struct pool *pool);
+
+/* It is not asked for now, and why; empty: it is. */
+struct shadow_out {
+    char reason[128];
+};
+struct shadow_out shadow_out(const struct pool_plan *plan);
+
 /* The same of a server; first_byte_us is the mean of the loops that know it. */
 struct shadow_choices shadow_sum_of(const struct server *server);
 

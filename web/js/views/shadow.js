@@ -9,8 +9,9 @@ import { DataTable } from "../table.js";
 const part = (of, all) => (all > 0 ? of / all : null);
 
 /** In a line: how often it agrees, and whether one would wait less. */
-function words({ asked, agreed, none, since, wait_ms, predicted_wait_ms }) {
-    if (asked === 0) return `Asked for no request yet, since ${when(since)}.`;
+function words({ reason, asked, agreed, none, since, wait_ms, predicted_wait_ms }) {
+    const out = reason ? ` It is out: ${reason}.` : "";
+    if (asked === 0) return `Asked for no request yet, since ${when(since)}.${out}`;
     const nobody = none > 0 ? ` It named nobody for ${count(none)}.` : "";
     const wait =
         wait_ms === null
@@ -20,7 +21,8 @@ function words({ asked, agreed, none, since, wait_ms, predicted_wait_ms }) {
     return (
         `Agrees with ${share(agreed / asked)} of ${count(asked)} choices since ${when(since)}.` +
         nobody +
-        wait
+        wait +
+        out
     );
 }
 

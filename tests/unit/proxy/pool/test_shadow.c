@@ -51,6 +51,21 @@ static void tear_down(void)
     stage_end(&stage);
 }
 
+/* Who reads while a loop counts may see what it counted after the picks that were read before. */
+UNIT_TEST(reading_while_it_counts_shows_no_more_than_was_asked)
+{
+    struct shadow_counts *counts = &stage.local->shadowed;
+
+    counts->asked = 3;
+    counts->agreed = 4;
+    counts->none = 1;
+    struct shadow_counts sum = shadow_sum(stage.pool);
+    ck_assert_uint_eq(sum.asked, 3);
+    ck_assert_uint_eq(sum.agreed, 3);
+    ck_assert_uint_eq(sum.none, 0);
+    shadow_begin(stage.local);
+}
+
 static void expect(uint64_t asked, uint64_t agreed, uint64_t none)
 {
     struct shadow_counts sum = shadow_sum(stage.pool);
