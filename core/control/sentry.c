@@ -89,6 +89,7 @@ static _Noreturn void end_by(int number)
 {
     sigset_t set;
 
+    signal(number, SIG_DFL); /* who has started it may have left it ignored */
     sigemptyset(&set);
     sigaddset(&set, number);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);

@@ -187,8 +187,14 @@ def test_a_start_that_hangs_ends_by_sigterm(start, tmp_path):
     assert weir.get("/").text == "a"
 
 
-def test_a_start_that_hangs_ends_by_sigint(start, tmp_path):
-    weir = hang_at_the_start(start, tmp_path)
+@pytest.mark.parametrize("inherited", [signal.SIG_DFL, signal.SIG_IGN], ids=["as_usual", "ignored"])
+def test_a_start_that_hangs_ends_by_sigint(start, tmp_path, inherited):
+    """Also where a shell has started it in the background."""
+    before = signal.signal(signal.SIGINT, inherited)
+    try:
+        weir = hang_at_the_start(start, tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
     weir.signal(signal.SIGINT)
     assert weir.wait_exit() == -signal.SIGINT
 
