@@ -225,6 +225,8 @@ def test_balance_and_shadow_change_places(begin, http_server):
         return {row["name"]: row["value"] for row in call(weir, "GET", "/modules/balance_hears")[1]["metrics"]}
 
     wait_for(lambda: heard()["odd"] == 0, "no end without a beginning")
+    for _ in range(40): # connections of their own, so that both workers hear of it
+        weir.get("/")
     weir.reload(text_of(weir, servers, "", "retries = 0", balance="learns"))
     assert [weir.get("/").status for _ in range(6)] == [200] * 6, "what it learnt has come along"
 
