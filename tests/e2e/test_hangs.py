@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: MIT
 """Modules that hang or crash: the program says so, leaves a record, and ends, to be started anew."""
 
+import contextlib
 import json
 import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 
 import pytest
 
 from weirtest import admin, conf, weir as weir_program
 from weirtest.weirctl import weirctl
-from weirtest.wait import SANITIZED, pass_time, wait_for
+from weirtest.wait import DEADLINE, SANITIZED, pass_time, wait_for
 
 STALLED = 70
 IN = {"module": "balance_dies", "hook": "pick", "place": "pool web balance 1"}
@@ -140,6 +142,66 @@ def test_a_control_thread_that_hangs_ends_by_itself(start, tmp_path):
     (tmp_path / "die").unlink()
     weir.start()
     assert weir.get("/").text == "a"
+
+
+class Manager:
+    """Hears what systemd would (sd_notify(3)); it watches over those that have the environment."""
+
+    def __init__(self, path):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.sock.bind(str(path))
+        self.sock.settimeout(DEADLINE)
+        self.environment = {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "30000000"}
+
+    def hear(self):
+        return self.sock.recv(1000).decode()
+
+    def hear_all(self):
+        """What has been said until now, line by line."""
+        lines = []
+        self.sock.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                lines += self.hear().splitlines()
+        self.sock.settimeout(DEADLINE)
+        return lines
+
+
+@pytest.fixture
+def manager(tmp_path):
+    made = Manager(tmp_path / "notify")
+    yield made
+    made.sock.close()
+
+
+def test_the_watchdog_of_systemd_is_fed(start, manager):
+    """As long as the control thread turns, and only where systemd asks for it."""
+    weir = start("sleeps")
+    weir.stop()
+    weir.start(environment={"NOTIFY_SOCKET": manager.environment["NOTIFY_SOCKET"]})
+    weir.stop()
+    heard = manager.hear_all()
+    if not heard:
+        pytest.skip("built without libsystemd")
+    assert {"READY=1", "STOPPING=1"} <= set(heard) and "WATCHDOG=1" not in heard
+    weir.start(environment=manager.environment)
+    heard = [manager.hear() for _ in range(5)]
+    assert "READY=1" in heard[0] and heard[1:] == ["WATCHDOG=1"] * 4
+
+
+def test_the_watchdog_of_systemd_is_not_fed_while_the_control_thread_hangs(start, tmp_path, manager):
+    weir = start("sleeps", "stall_limit = 0", at="conf_create", shutdown_timeout="1s")
+    weir.stop()
+    weir.start(environment=manager.environment)
+    (tmp_path / "die").touch()
+    weir.signal(signal.SIGHUP)
+    wait_for((tmp_path / "die.now").exists, "the module to hang")
+    if not manager.hear_all():
+        pytest.skip("built without libsystemd")
+    weir.wait_log("the control thread has not come back for [5-9]")
+    assert manager.hear_all() == []
+    weir.signal(signal.SIGINT) # systemd sends SIGABRT, of which sanitizers make a report
+    assert weir.wait_exit() == STALLED
 
 
 def test_all_threads_hang_in_a_reload(start, tmp_path):
