@@ -97,7 +97,6 @@ bool conn_close_waiting(struct loop *loop)
 void conn_close_some(struct task *task)
 {
     struct conn_pool *pool = container_of(task, struct conn_pool, close_task);
-
     struct conn *conn = NULL;
 
     while ((conn = next_waiting(pool)) != NULL) {

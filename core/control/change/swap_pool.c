@@ -253,10 +253,12 @@ void swap_pool_followed(const struct changes *changes, const char *pool, cJSON *
 {
     struct swap *swap = record != NULL ? find(changes, pool) : NULL;
 
-    if (swap != NULL) {
-        cJSON_Delete(swap->record);
-        swap->record = record;
+    if (swap == NULL) {
+        cJSON_Delete(record);
+        return;
     }
+    cJSON_Delete(swap->record);
+    swap->record = record;
 }
 
 /* ---- the ends ---- */
