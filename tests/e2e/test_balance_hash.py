@@ -152,7 +152,7 @@ def test_limits(start_weir, http_server):
 
 def test_explain_tells_who_gets_it(start_weir, http_server):
     servers = {name: http_server(name) for name in NAMES}
-    weir = start_weir(config(servers) + admin.listener("request_limit = 0"))
+    weir = start_weir(config(servers) + admin.listener())
     root = admin.browser(weir)
     before = owners(weir, 1)
     for user in USERS[:10]:

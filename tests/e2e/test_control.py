@@ -15,7 +15,6 @@ SERVERS = "/api/v1/pools/web/servers"
 
 def text(servers, pool_options="", **how):
     """A pool, the admin plane and a store."""
-    how.setdefault("admin_options", "request_limit = 0")  # tests ask often
     return admin.one_pool(servers, pool_options, **how) + 'module "store_sqlite" {}\n'
 
 
@@ -426,7 +425,7 @@ def test_secrets_are_not_shown(start_weir, http_server):
 
 def test_without_a_store_changes_are_made_and_told_as_not_kept(make_weir, http_server):
     weir = make_weir(workers=1)
-    weir.configure(admin.one_pool({"a": http_server("a")}, admin_options="request_limit = 0"))
+    weir.configure(admin.one_pool({"a": http_server("a")}))
     weir.start()
     root = admin.browser(weir)
     store = root.get("/api/v1/status").json["store"]

@@ -28,7 +28,7 @@ def start(start_weir, http_server, routes=ROUTES, balance="least_conn", pools=PO
     weir = start_weir(
         conf.listener() + conf.modules() + routes +
         "".join(conf.pool(name, {name: http_server(name)}, balance=balance) for name in pools) +
-        admin.listener("request_limit = 0"))
+        admin.listener())
     return weir, admin.browser(weir)
 
 
@@ -150,8 +150,8 @@ def test_least_conn_scores(start_weir, http_server):
     gate = Holding()
     busy = http_server("busy", gate)
     weir = start_weir(admin.one_pool(
-        {"a": (a, "weight = 2"), "b": b, "busy": (busy, "weight = 4")}, balance="least_conn",
-        admin_options="request_limit = 0") + 'module "store_sqlite" {}\n')
+        {"a": (a, "weight = 2"), "b": b, "busy": (busy, "weight = 4")}, balance="least_conn") +
+        'module "store_sqlite" {}\n')
     root = admin.browser(weir)
     server = "/api/v1/pools/web/servers"
     for one in ("a", "b"):
@@ -181,7 +181,7 @@ def test_least_conn_scores(start_weir, http_server):
 def test_round_robin_scores(start_weir, http_server):
     """The turn that comes first is picked; who asks takes none."""
     servers = {"a": (http_server("a"), "weight = 3"), "b": http_server("b")}
-    weir = start_weir(admin.one_pool(servers, admin_options="request_limit = 0"))
+    weir = start_weir(admin.one_pool(servers))
     root = admin.browser(weir)
     first = scored(root)
     for _ in range(8):
@@ -193,7 +193,7 @@ def test_round_robin_scores(start_weir, http_server):
 
 
 def test_no_candidate(start_weir, http_server):
-    weir = start_weir(admin.one_pool({"a": http_server("a")}, admin_options="request_limit = 0") +
+    weir = start_weir(admin.one_pool({"a": http_server("a")}) +
                       'module "store_sqlite" {}\n')
     root = admin.browser(weir)
     root.patch("/api/v1/pools/web/servers/a", {"state": "maintenance"})
@@ -217,7 +217,7 @@ def test_filters_that_answer_are_told(start_weir, http_server):
             'module "route_path" {\n  route "/" { pool = "web" }\n'
             '  route "/limited" { pool = "web"  filter "rate_limit" { rate = 1  per = 1h  burst = 1 } }\n'
             '  route "/moved" { pool = "web"  filter "headers" { redirect = "/there" } }\n}\n' +
-            conf.pool("web", {"a": web}, 'filter "compress" {}') + admin.listener("request_limit = 0"))
+            conf.pool("web", {"a": web}, 'filter "compress" {}') + admin.listener())
     weir = start_weir(text)
     root = admin.browser(weir)
 
@@ -253,7 +253,7 @@ def test_filters_that_change_the_request_are_followed(start_weir, http_server):
             conf.listener('filter "headers" { strip_prefix = "/v1"  request_set = {"X-V: 1"} }') +
             conf.modules() + conf.routes(web='"/"', api='"/api"') +
             conf.pool("web", {"web": http_server("web")}) +
-            conf.pool("api", {"api": http_server("api")}) + admin.listener("request_limit = 0"))
+            conf.pool("api", {"api": http_server("api")}) + admin.listener())
     weir = start_weir(text)
     told = explain(admin.browser(weir), "http://shop.example/v1/api/x")
     assert filters(told) == [("headers", "listener", "passes", "the path becomes /api/x")]
@@ -270,7 +270,7 @@ def test_filters_that_cannot_be_asked_are_named(start_weir, http_server, tmp_pat
     monkeypatch.setenv("WEIR_MODULE_DIR", str(tmp_path))
     weir = start_weir('module "balance_fails" { at = request }\n' +
                       conf.one_pool({"a": http_server("a")}, 'filter "balance_fails" {}') +
-                      admin.listener("request_limit = 0"))
+                      admin.listener())
     told = explain(admin.browser(weir), "http://shop.example/")
     assert filters(told) == [("balance_fails", "pool", "unknown",
                               "not asked: it may count what it sees, or keep it")]

@@ -19,7 +19,7 @@ SERVERS = "/api/v1/pools/web/servers"
 
 
 def text(servers, extra="", **how):
-    return (admin.one_pool(servers, admin_options="request_limit = 0", **how) +
+    return (admin.one_pool(servers, **how) +
             'module "store_sqlite" {}\n' + extra)
 
 

@@ -214,7 +214,7 @@ def test_changes_do_not_put_probes_off(start_weir, http_server, how):
     web, other = http_server("a", status_handler(state)), http_server("b")
     options = 'health "http" { path = "/health"  interval = 2s  fast_interval = 2s  rise = 1  ' \
         'fall = 1 }'
-    text = admin.one_pool({"a": web, "b": other}, options, admin_options="request_limit = 0")
+    text = admin.one_pool({"a": web, "b": other}, options)
     weir = start_weir(text)
     root = admin.browser(weir)
     servers = "/api/v1/pools/web/servers"

@@ -52,7 +52,7 @@ def text(files, servers, extra=""):
     own = f'tls {{ ca = "{files}/ca.crt"  name = "localhost" ' \
           f'certificate = "{files}/two.crt"  key = "{files}/two.key" }} sticky "cookie" {{}}'
     return (extra + conf.one_pool(servers, own, tls) + 'module "store_sqlite" {}\n' +
-            admin.listener("request_limit = 0", pages=files / "pages"))
+            admin.listener(pages=files / "pages"))
 
 
 def shown(weir):

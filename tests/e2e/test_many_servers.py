@@ -53,7 +53,7 @@ def test_many_changes_are_few_for_balancers(start_weir, http_server):
     weir = start_weir(
         'module "balance_counts" {}\nmodule "metrics_prometheus" {}\n' +
         conf.one_pool(all_at(server), HEALTH, balance="counts") +
-        admin.listener('request_limit = 0 }  handler "metrics_prometheus" { path = "/metrics"'))
+        admin.listener('}  handler "metrics_prometheus" { path = "/metrics"'))
     root = admin.browser(weir)
     assert weir.get("/").status == 200  # at once: a start waits for no probe
     before = times_told(root)

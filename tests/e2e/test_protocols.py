@@ -19,7 +19,7 @@ API = "/api/v1"
 
 def start(start_weir, servers, pool_options="", options="h2c = on", **how):
     weir = start_weir(conf.one_pool(servers, pool_options, options, extra=metrics_listener() +
-                                    admin.listener("request_limit = 0")), **how)
+                                    admin.listener()), **how)
     return weir, admin.browser(weir)
 
 
@@ -83,7 +83,7 @@ def test_clients(start_weir, http_server):
 def test_heads_that_are_refused(start_weir, http_server):
     """A version that never came is told as none; HTTP/2 is known even of a head that is refused."""
     weir = start_weir(conf.one_pool({"a": http_server("a")}, "", "h2c = on") +
-                      conf.listener(name="plain") + admin.listener("request_limit = 0"))
+                      conf.listener(name="plain") + admin.listener())
     root = admin.browser(weir)
     with weir.client("plain") as one:
         assert one.raw(b"\x01\x02 nonsense\r\n\r\n").status == 400
@@ -198,7 +198,7 @@ def test_grpc_statuses(start_weir):
     text = conf.listener("h2c = on") + conf.modules() + conf.routes(
         web='"/test.Echo/"', dead='"/dead.S/"') + conf.pool(
             "web", {"a": echo}, 'protocol = "h2"') + conf.pool("dead", {"d": dead}, 'protocol = "h2"')
-    weir = start_weir(text + metrics_listener() + admin.listener("request_limit = 0"))
+    weir = start_weir(text + metrics_listener() + admin.listener())
     root = admin.browser(weir)
     try:
         with grpc.insecure_channel(f"127.0.0.1:{weir.port()}") as channel:
@@ -265,7 +265,7 @@ def test_the_admin_plane(start_weir, http_server, certs):
     """API, a change, and events by HTTP/2, on one connection."""
     tls = f"tls {{ {certs.block('localhost')} }}"
     weir = start_weir(conf.one_pool({"a": http_server("a")}) +
-                      admin.listener("request_limit = 0", extra=tls))
+                      admin.listener(extra=tls))
     bearer = [("authorization", f"Bearer {admin.token(weir)}")]
     with H2Client(weir.address("admin"), tls=certs.client()) as client:
         events = client.ask("GET", "/api/v1/events", bearer)

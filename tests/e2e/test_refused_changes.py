@@ -32,7 +32,7 @@ def module_folder(tmp_path_factory, monkeypatch):
 
 
 def text(servers, extra="", **how):
-    return (admin.one_pool(servers, admin_options="request_limit = 0", **how) +
+    return (admin.one_pool(servers, **how) +
             'module "store_sqlite" {}\n' + extra)
 
 

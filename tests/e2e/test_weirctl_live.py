@@ -23,7 +23,7 @@ class Live:
         (self.conf_d / "60-access_log.conf").write_text(
             f'module "access_log" {{ path = "{weir.access_path}"  format = json }}\n')
         weir.configure(
-            'module "store_sqlite" {}\nmodule "admin" { web_dir = "" }\n' +
+            'module "store_sqlite" {}\nmodule "admin" { web_dir = ""  request_limit = 0 }\n' +
             conf.listener('handler "admin" {}', "admin", f'"unix:{self.socket}"') +
             conf.one_pool({"web-1": web}, pool_options))
         weir.start()
@@ -180,7 +180,7 @@ def test_tokens_over_tcp_and_tls(make_weir, http_server, certs):
     weir = make_weir(access_log=False)
     tls = (f'tls {{ certificate "a" {{ chain = "{certs.folder}/localhost.crt" '
            f'key = "{certs.folder}/localhost.key" }} }}')
-    weir.configure('module "admin" { web_dir = "" }\n' +
+    weir.configure('module "admin" { web_dir = ""  request_limit = 0 }\n' +
                    conf.listener('handler "admin" {}', "plain") +
                    conf.listener(f'handler "admin" {{}}\n  {tls}', "secure") +
                    conf.one_pool({"web-1": http_server("web-1")}))

@@ -13,9 +13,9 @@ WEB = pathlib.Path(__file__).resolve().parents[3] / "web"
 
 def listener(options="", bind=None, extra="", name="admin", pages=False):
     """The module, and a listener of it on a port of its name; `options` are the handler's, `extra` the
-    listener's."""
+    listener's. Tests ask as often as they like, where the options do not say otherwise."""
     folder = WEB if pages is True else pages or ""
-    return (f'module "admin" {{ web_dir = "{folder}" }}\n' +
+    return (f'module "admin" {{ web_dir = "{folder}"  request_limit = 0 }}\n' +
             conf.listener(f'handler "admin" {{ {options} }}\n  {extra}', name, bind))
 
 
